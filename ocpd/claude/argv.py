@@ -1,0 +1,93 @@
+"""The command line and the environment of a child.
+
+What may live here: functions of settings and the service's environment alone. Nothing a caller
+wrote ever gets in here; the one exception is a model id, and only one that is listed or fits
+``^claude-[a-z0-9.-]{1,64}$`` (``ocpd.models`` sees to that).
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+PASSED = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        # The way out to the network that the service was given.
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "NODE_EXTRA_CA_CERTS",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        # The login, as the operator set it up. Only passed on, never read.
+        "CLAUDE_CONFIG_DIR",
+        "CLAUDE_CODE_OAUTH_TOKEN",
+    }
+)
+"""What a child inherits. ANTHROPIC_* and OPENAI_* are missing on purpose: an ocpd whose
+environment points at itself would call itself, and a key would outrank the subscription login."""
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """Whose account a child runs on. ``demo`` says that the model is canned."""
+
+    name: str = "subscription"
+    environment: tuple[tuple[str, str], ...] = ()
+    demo: bool = False
+
+
+def build_argv(binary: str, model: str) -> tuple[str, ...]:
+    """Return the command that starts a parked process for ``model``."""
+    return (
+        binary,
+        "--input-format",
+        "stream-json",
+        "--output-format",
+        "stream-json",
+        "--verbose",
+        "--include-partial-messages",
+        "--tools",
+        "",
+        "--strict-mcp-config",
+        "--setting-sources",
+        "",
+        "--no-session-persistence",
+        "--thinking-display",
+        "summarized",
+        f"--model={model}",
+    )
+
+
+def build_environment(
+    environ: Mapping[str, str], *, lane: Lane, version: str, cli_max_retries: int
+) -> dict[str, str]:
+    """Return the whole environment of a child. ``version`` is ocpd's own.
+
+    CLAUDE_CODE_ENTRYPOINT stays unset: the CLI says for itself how it was started, and how its
+    use is classified is between it and Anthropic.
+    """
+    child = {k: v for k, v in environ.items() if k in PASSED or k.startswith("LC_")}
+    child.update(
+        CLAUDE_AGENT_SDK_CLIENT_APP=f"ocpd/{version}",
+        CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
+        DISABLE_AUTOUPDATER="1",
+        # The CLI would replace a long chat by a summary behind the client's back.
+        DISABLE_AUTO_COMPACT="1",
+        # The CLI would append a token budget to tool results; "0" does not switch it off.
+        CLAUDE_CODE_TOTAL_TOKENS_REMINDER="off",
+        # With the CLI's own default a 529 is tried again for minutes.
+        CLAUDE_CODE_MAX_RETRIES=str(cli_max_retries),
+    )
+    child.update(lane.environment)
+    return child

@@ -1,0 +1,101 @@
+"""What the CLI's failures mean: one table from its reports to our errors.
+
+What may live here: meaning only. The facts come as a ``Fault``; who hears them is decided by
+``ocpd.errors``. Written against Claude Code 2.1.330.
+"""
+
+import msgspec
+
+from ocpd.errors import BadRequest, OcpdError, Overloaded, Refused, Unauthorized, Upstream
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What the CLI said when a turn failed.
+
+    ``status`` is the upstream's HTTP status, ``kind`` its error type, ``word`` the CLI's own
+    category (``assistant.error`` or ``api_retry.error``), ``resets_at`` epoch seconds.
+    """
+
+    status: int | None = None
+    kind: str | None = None
+    word: str | None = None
+    terminal_reason: str | None = None
+    text: str = ""
+    resets_at: float | None = None
+
+
+STATUS_OF_WORD = {
+    "authentication_failed": 401,
+    "oauth_org_not_allowed": 403,
+    "billing_error": 403,
+    "rate_limit": 429,
+    "overloaded": 529,
+    "invalid_request": 400,
+    "model_not_found": 404,
+    "server_error": 502,
+}
+"""For failures that come without a status, such as "Not logged in"."""
+
+RETRY_OVERLOADED_S = 5
+
+_CONTEXT_TEXTS = ("prompt is too long", "context window", "context limit")
+
+
+def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
+    """Turn a failure of the CLI into what a caller may hear.
+
+    ``sign_in`` is the command that signs in. The CLI's text is passed on as it is where it is
+    written for the user; where it talks of the CLI's own flags we say it ourselves.
+    """
+    text = fault.text or "the Claude CLI reported a failure without saying which"
+    detail = f"{fault.terminal_reason} {fault.kind} {fault.word}: {fault.text}"
+    if fault.terminal_reason == "blocking_limit" or _is_context(fault):
+        return BadRequest(
+            f"the conversation is too long for {model}",
+            code="context_length_exceeded",
+            param="messages",
+            detail=detail,
+        )
+    status = fault.status or STATUS_OF_WORD.get(fault.word or "")
+    match status:
+        case 401:
+            return Unauthorized(
+                f"Claude is not signed in, or the login was refused ({text}). Sign in with: "
+                f"{sign_in}",
+                code="not_signed_in",
+                detail=detail,
+            )
+        case 403:
+            return Refused(text, code=fault.word or "permission_denied", detail=detail)
+        case 404:
+            return BadRequest(
+                f"the model {model!r} does not exist or this login may not use it",
+                status=404,
+                code="model_not_found",
+                param="model",
+                detail=detail,
+            )
+        case 413:
+            return BadRequest(text, status=413, code="request_too_large", detail=detail)
+        case 429:
+            return Overloaded(
+                text, code="rate_limit_exceeded", retry_at=fault.resets_at, detail=detail
+            )
+        case 529:
+            return Overloaded(
+                text,
+                status=503,
+                code="overloaded",
+                retry_after_s=RETRY_OVERLOADED_S,
+                detail=detail,
+            )
+        case int() if 400 <= status < 500:
+            return BadRequest(text, code=fault.kind, detail=detail)
+        case _:
+            return Upstream(text, code="upstream_error", detail=detail)
+
+
+def _is_context(fault: Fault) -> bool:
+    if fault.status not in (400, None) or fault.word == "authentication_failed":
+        return False
+    return any(words in fault.text.lower() for words in _CONTEXT_TEXTS)

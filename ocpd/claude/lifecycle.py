@@ -1,0 +1,56 @@
+"""The states of a child and the one table of moves between them.
+
+Rule: everything that affects the state of a child lives in this table; ``Session`` asks it, the
+pool reads it. docs/state-machines.md is drawn from it.
+"""
+
+import enum
+
+
+class State(enum.Enum):
+    """Where a child is."""
+
+    PARKED = "parked"  # started, nothing said to it: it can become anybody's
+    CLAIMED = "claimed"  # belongs to one turn: initialize and history are under way
+    BUSY = "busy"  # the prompt is out
+    RESTING = "resting"  # the turn's result came
+    STOPPING = "stopping"  # on its way out; whatever it says no longer counts
+    GONE = "gone"  # the process has ended
+
+
+class Trigger(enum.Enum):
+    """What moves it."""
+
+    CLAIM = "claim"
+    ASK = "ask"
+    SETTLE = "settle"
+    STOP = "stop"
+    EXIT = "exit"
+
+
+class IllegalMove(RuntimeError):
+    """A move the table does not have: a bug of ours, never the child's fault."""
+
+
+TABLE: dict[tuple[State, Trigger], State] = {
+    (State.PARKED, Trigger.CLAIM): State.CLAIMED,
+    (State.CLAIMED, Trigger.ASK): State.BUSY,
+    (State.BUSY, Trigger.SETTLE): State.RESTING,
+    (State.PARKED, Trigger.STOP): State.STOPPING,
+    (State.CLAIMED, Trigger.STOP): State.STOPPING,
+    (State.BUSY, Trigger.STOP): State.STOPPING,
+    (State.RESTING, Trigger.STOP): State.STOPPING,
+    (State.PARKED, Trigger.EXIT): State.GONE,
+    (State.CLAIMED, Trigger.EXIT): State.GONE,
+    (State.BUSY, Trigger.EXIT): State.GONE,
+    (State.RESTING, Trigger.EXIT): State.GONE,
+    (State.STOPPING, Trigger.EXIT): State.GONE,
+}
+
+
+def next_state(state: State, trigger: Trigger) -> State:
+    """Look the move up. Raises IllegalMove."""
+    try:
+        return TABLE[state, trigger]
+    except KeyError:
+        raise IllegalMove(f"{trigger.name} while {state.name}") from None

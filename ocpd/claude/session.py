@@ -1,0 +1,242 @@
+"""One child's conversation: bytes in, events out; intentions in, bytes out.
+
+What may live here: which frames belong to the running turn, what to write next, and the moves of
+``lifecycle``. No pipes and no clock: ``pool.child`` carries the bytes, ``dispatch`` the time.
+
+After ``claim``, ``receive`` or ``interrupt`` the caller must write what ``data_to_send`` returns.
+"""
+
+from typing import assert_never
+
+import msgspec
+
+from ocpd.claude.claim import (
+    INITIALIZE,
+    INTERRUPT,
+    Sheet,
+    Step,
+    write_claim,
+    write_interrupt,
+    write_unsupported,
+)
+from ocpd.claude.lifecycle import State, Trigger, next_state
+from ocpd.claude.lines import Lines, LineTooLong
+from ocpd.claude.listener import Listener
+from ocpd.claude.wire import (
+    AssistantFrame,
+    BadFrame,
+    ControlAnswer,
+    ControlRequestFrame,
+    ControlResponseFrame,
+    Frame,
+    IgnoredFrame,
+    InitializeAnswer,
+    InterruptAnswer,
+    OfferedModel,
+    RateLimitFrame,
+    RateLimitInfo,
+    ResultFrame,
+    StreamFrame,
+    SystemFrame,
+    decode_frame,
+)
+from ocpd.errors import Died, Upstream
+from ocpd.turn.events import Event, Failed
+from ocpd.turn.request import Turn
+
+TurnFrame = StreamFrame | AssistantFrame | ResultFrame | SystemFrame
+"""What may be about the running turn."""
+
+_initialize: msgspec.json.Decoder[InitializeAnswer] = msgspec.json.Decoder(InitializeAnswer)
+_interrupt: msgspec.json.Decoder[InterruptAnswer] = msgspec.json.Decoder(InterruptAnswer)
+
+
+class Session:
+    """What we know of one child.
+
+    ``offered`` are the models the CLI says it offers, ``limit`` the newest word on the plan,
+    ``bad_frames`` how many lines could not be read. ``is_settled`` says that the child has
+    nothing more to say about the turn; ``must_kill`` that it would go on by itself;
+    ``asked_upstream`` that the turn's request is on its way to the model.
+    """
+
+    def __init__(self, model: str, sign_in: str) -> None:
+        self.model = model
+        self.state = State.PARKED
+        self.offered: tuple[OfferedModel, ...] = ()
+        self.limit: RateLimitInfo | None = None
+        self.bad_frames = 0
+        self.asked_upstream = False
+        self._sign_in = sign_in
+        self._lines = Lines()
+        self._outgoing: list[bytes] = []
+        # Of the running turn.
+        self._steps: list[Step] = []
+        self._awaits = ""
+        self._listener: Listener | None = None
+        self._cancelled = False
+
+    def __repr__(self) -> str:
+        return f"Session({self.model}, {self.state.name})"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether waiting for the child would bring nothing more."""
+        return self._cancelled or self.state in (State.PARKED, State.RESTING, State.GONE)
+
+    @property
+    def must_kill(self) -> bool:
+        """Whether the child would start another upstream request if it were left alone."""
+        return self._listener is not None and self._listener.cut
+
+    def claim(self, turn: Turn, sheet: Sheet) -> None:
+        """Make the parked child work on ``turn``. Raises IllegalMove if it is not parked."""
+        self._move(Trigger.CLAIM)
+        self._listener = Listener(turn.model, self._sign_in)
+        self._steps = list(write_claim(turn, sheet))
+        self._next_step()
+
+    def interrupt(self) -> None:
+        """Drop the running turn. Nothing more is said about it; ``is_settled`` turns true when
+        the CLI has confirmed. A child that has not got its prompt yet is of no use any more."""
+        if self.state is State.BUSY:
+            self._outgoing.append(write_interrupt())
+        elif self.state is State.CLAIMED:
+            # The prompt is not out yet, and now never will be.
+            self._cancelled = True
+            self._steps.clear()
+            self.stop()
+
+    def stop(self) -> None:
+        """The child is being stopped: whatever it says from here on no longer counts."""
+        if self.state not in (State.STOPPING, State.GONE):
+            self._move(Trigger.STOP)
+
+    def data_to_send(self) -> bytes:
+        """Return what must be written to the child now, and forget it."""
+        data = b"".join(self._outgoing)
+        self._outgoing.clear()
+        return data
+
+    def receive(self, chunk: bytes) -> list[Event]:
+        """Read what the child wrote. Any chunking of the same bytes gives the same events."""
+        try:
+            lines = self._lines.feed(chunk)
+        except LineTooLong as error:
+            return self._give_up(Upstream("the Claude CLI sent a line too long", detail=str(error)))
+        events: list[Event] = []
+        for line in lines:
+            try:
+                frame = decode_frame(line)
+            except BadFrame:
+                self.bad_frames += 1
+                continue
+            events += self._on_frame(frame)
+        return events
+
+    def eof(self, status: int | None) -> list[Event]:
+        """The process has ended with ``status`` (negative: by that signal)."""
+        if self.state is State.GONE:
+            return []
+        was_working = self.state in (State.CLAIMED, State.BUSY)
+        self._move(Trigger.EXIT)
+        if not was_working:
+            return []
+        return self._give_up(
+            Died("the Claude CLI ended before the answer did", detail=f"exit status {status}")
+        )
+
+    def time_out(self, error: Upstream) -> list[Event]:
+        """A time limit was reached: end the turn with ``error``, or with the upstream's own
+        failure if the CLI is between retries of it."""
+        if self._listener is None or self._listener.over:
+            return []
+        return [self._listener.time_out(error)]
+
+    def _move(self, trigger: Trigger) -> None:
+        self.state = next_state(self.state, trigger)
+
+    def _next_step(self) -> None:
+        step = self._steps.pop(0)
+        self._outgoing.append(step.frames)
+        self._awaits = step.awaits
+        if not self._steps:
+            self._move(Trigger.ASK)
+
+    def _on_frame(self, frame: Frame) -> list[Event]:
+        match frame:
+            case ControlRequestFrame(request_id=request_id):
+                self._outgoing.append(write_unsupported(request_id))
+            case ControlResponseFrame(response=answer):
+                return self._on_answer(answer)
+            case RateLimitFrame(rate_limit_info=info):
+                self.limit = info
+            case IgnoredFrame():
+                pass
+            case StreamFrame() | AssistantFrame() | ResultFrame() | SystemFrame():
+                if self._listener is not None and self.state in (State.CLAIMED, State.BUSY):
+                    return self._on_turn_frame(frame, self._listener)
+            case _:
+                assert_never(frame)
+        return []
+
+    def _on_turn_frame(self, frame: TurnFrame, listener: Listener) -> list[Event]:
+        match frame:
+            case ResultFrame():
+                return self._on_result(frame, listener)
+            case StreamFrame():
+                if frame.parent_tool_use_id is None and self._is_ours(frame.user_message_uuids):
+                    return listener.on_stream(frame.event)
+            case AssistantFrame():
+                if frame.parent_tool_use_id is None:
+                    return listener.on_assistant(frame)
+            case SystemFrame():
+                self.asked_upstream = self.asked_upstream or frame.status == "requesting"
+                return listener.on_system(frame)
+            case _:
+                assert_never(frame)
+        return []
+
+    def _is_ours(self, uuids: list[str]) -> bool:
+        # Only the first event of a message names its turn; the others follow it.
+        return not uuids or self._awaits in uuids
+
+    def _on_result(self, frame: ResultFrame, listener: Listener) -> list[Event]:
+        if not self._is_ours(frame.user_message_uuids):
+            return []
+        if self.state is State.CLAIMED:
+            if frame.is_error:
+                return self._give_up(
+                    Upstream("the Claude CLI refused the history", detail=str(frame.result))
+                )
+            self._next_step()
+            return []
+        if self.state is State.BUSY:
+            self._move(Trigger.SETTLE)
+        return listener.on_result(frame, self.limit)
+
+    def _on_answer(self, answer: ControlAnswer) -> list[Event]:
+        if answer.subtype != "success":
+            if answer.request_id == INTERRUPT:
+                return []
+            return self._give_up(
+                Upstream(f"the Claude CLI refused {answer.request_id}", detail=str(answer.error))
+            )
+        if not bytes(answer.response):
+            return []
+        try:
+            if answer.request_id == INITIALIZE:
+                self.offered = tuple(_initialize.decode(answer.response).models)
+            elif answer.request_id == INTERRUPT:
+                # A turn that was still queued is gone without a result of its own.
+                self._cancelled = self._awaits in _interrupt.decode(answer.response).cancelled
+        except msgspec.DecodeError:
+            self.bad_frames += 1
+        return []
+
+    def _give_up(self, error: Upstream) -> list[Event]:
+        listener = self._listener
+        if listener is None or listener.over:
+            return []
+        listener.over = True
+        return [Failed(error)]
