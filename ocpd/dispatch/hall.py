@@ -1,0 +1,145 @@
+"""Turn in, Events out: admission, attempts, retry before the first byte, outcome.
+
+What may live here: the walk of one turn through the house. It opens exactly one Outcome and sees
+to its end, whatever happens to the caller.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from ocpd.aio import Nursery, steady_clock
+from ocpd.dispatch.admission import Admission, Place
+from ocpd.dispatch.attempt import Job, Run, TimeLimits, open_attempt
+from ocpd.dispatch.ledger import Ledger
+from ocpd.errors import Died, OcpdError
+from ocpd.pool.pool import Pool
+from ocpd.pool.reaper import Patience
+from ocpd.turn.events import Event, Failed, Finished, Settled
+from ocpd.turn.outcome import Outcome, TurnState
+
+MAX_ATTEMPTS = 2
+"""One retry, and only while nothing was said: afterwards the caller would get things twice."""
+
+
+class _Walk:
+    """What is known of one turn on its way: mutable, owned by ``Hall.run`` alone."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.run: Run | None = None
+        self.state = TurnState.CANCELLED
+        self.error: OcpdError | None = None
+
+    def note(self, events: list[Event]) -> bool:
+        """Take the books' part of ``events``; True when the turn is over for the caller."""
+        for event in events:
+            match event:
+                case Finished(usage=usage):
+                    self.state, self.outcome.usage = TurnState.FINISHED, usage
+                case Failed(error=error):
+                    self.state, self.error = TurnState.FAILED, error
+                case Settled(usage=usage, cost_usd=cost):
+                    self.outcome.usage, self.outcome.cost_usd = usage, cost
+                case _:
+                    pass
+        return self.state is not TurnState.CANCELLED
+
+
+class Hall:
+    """Where every turn waits, runs and is counted. Leaving the block waits for no turn: drop
+    those who pull first."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        admission: Admission,
+        ledger: Ledger,
+        limits: TimeLimits,
+        patience: Patience | None = None,
+    ) -> None:
+        self._pool = pool
+        self._admission = admission
+        self._ledger = ledger
+        self._limits = limits
+        self._patience = patience or Patience()
+        self._nursery = Nursery("hall")
+
+    async def __aenter__(self) -> "Hall":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._nursery.cancel_all()
+
+    async def wait_idle(self) -> None:
+        """Wait until no ended turn is left to be settled."""
+        await self._nursery.wait_idle()
+
+    async def run(self, job: Job, dialect: str) -> AsyncGenerator[list[Event], None]:
+        """Run ``job`` and yield its events in batches, as they come.
+
+        The last batch holds ``Finished`` or ``Failed``. Raises OcpdError when the turn cannot
+        start. Close the iterator (``contextlib.aclosing``): leaving it early, or cancelling,
+        interrupts the turn at once; place and process are given back in the background.
+        """
+        walk = _Walk(self._ledger.open(job.turn, dialect))
+        place = await self._enter(walk.outcome)
+        deadline = steady_clock() + self._limits.total_s
+        try:
+            run, batch = await self._begin(job, walk, deadline)
+            while not walk.note(batch):
+                yield batch
+                batch = await run.next_batch()
+            run.stop_clocks()
+            yield batch
+        except OcpdError as error:
+            walk.state, walk.error = TurnState.FAILED, error
+            raise
+        finally:
+            self._wind_up(walk, place)
+
+    async def _enter(self, outcome: Outcome) -> Place:
+        try:
+            place = await self._admission.enter()
+        except OcpdError as error:
+            self._ledger.close(outcome, TurnState.REFUSED, error)
+            raise
+        except asyncio.CancelledError:
+            self._ledger.close(outcome, TurnState.CANCELLED)
+            raise
+        outcome.move(TurnState.ADMITTED)
+        outcome.admitted_at = steady_clock()
+        return place
+
+    async def _begin(self, job: Job, walk: _Walk, deadline: float) -> tuple[Run, list[Event]]:
+        """Attempt until something was said; returns what."""
+        while True:
+            run = await open_attempt(self._pool, job, walk.outcome, self._limits, deadline)
+            walk.run = run
+            if walk.outcome.state is TurnState.ADMITTED:
+                walk.outcome.move(TurnState.RUNNING)
+            batch = await run.next_batch()
+            if not _is_stillborn(batch) or len(walk.outcome.attempts) >= MAX_ATTEMPTS:
+                return run, batch
+            await run.close(self._patience)
+
+    def _wind_up(self, walk: _Walk, place: Place) -> None:
+        # Nothing here waits, so that a cancelled caller cannot cut it short.
+        if walk.run is not None and walk.state is not TurnState.FINISHED:
+            walk.run.drop()
+        self._nursery.spawn(self._settle(walk, place), f"settle {walk.outcome.turn_id}")
+
+    async def _settle(self, walk: _Walk, place: Place) -> None:
+        try:
+            if walk.run is not None:
+                state = walk.state
+                walk.note(await walk.run.close(self._patience))
+                walk.state = state
+        finally:
+            place.release()
+            self._ledger.close(walk.outcome, walk.state, walk.error)
+
+
+def _is_stillborn(batch: list[Event]) -> bool:
+    """Whether the process died before it said anything."""
+    first = batch[0]
+    return isinstance(first, Failed) and isinstance(first.error, Died)
