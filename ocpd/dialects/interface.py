@@ -1,0 +1,55 @@
+"""The two faces every dialect has.
+
+What may live here: protocols and the context a decoder needs; no dialect.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from ocpd.errors import OcpdError
+from ocpd.turn.events import Event
+from ocpd.turn.request import Turn, TurnId
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What the edge knows and a decoder may use.
+
+    ``resolve`` turns the model name of the request (None: none was given) into a canonical id or
+    raises BadRequest. ``session`` is the session id of a header; a body field wins over it.
+    """
+
+    turn_id: TurnId
+    resolve: Callable[[str | None], str]
+    session: str | None = None
+
+
+class Encoder(Protocol):
+    """Events of one turn to response bytes."""
+
+    content_type: str
+
+    def feed(self, event: Event) -> bytes:
+        """Return the bytes to send for ``event``; may be empty. After ``Finished`` or ``Failed``
+        nothing more will be said."""
+        ...
+
+
+class Dialect(Protocol):
+    """One foreign API."""
+
+    name: str
+
+    def decode(self, body: bytes, context: Context) -> Turn:
+        """Read a request. Raises BadRequest naming the field, and nothing else."""
+        ...
+
+    def encoder(self, turn: Turn, created: int) -> Encoder:
+        """Make the encoder for ``turn``: streaming or folding, as ``turn.stream`` says.
+        ``created`` is epoch seconds."""
+        ...
+
+    def refusal(self, error: OcpdError) -> bytes:
+        """Spell ``error`` as the body that goes with ``error.status``."""
+        ...

@@ -1,0 +1,243 @@
+"""Events to the bytes of a stream, or of one answer; failures to an error body.
+
+What may live here: the two encoders and the structs they write. The structs are for writing only;
+what is read is in ``wire``.
+"""
+
+from typing import Literal, assert_never
+
+import msgspec
+
+from ocpd.dialects.sse import DONE, data_frame, escape_breaks
+from ocpd.errors import OcpdError
+from ocpd.turn.events import (
+    Event,
+    Failed,
+    Finished,
+    ReasoningDelta,
+    Settled,
+    Started,
+    StopReason,
+    TextDelta,
+    Usage,
+)
+from ocpd.turn.request import Turn
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+FINISH_REASONS: dict[StopReason, FinishReason] = {
+    StopReason.END_TURN: "stop",
+    StopReason.STOP_SEQUENCE: "stop",
+    StopReason.MAX_TOKENS: "length",
+    StopReason.CONTEXT_EXCEEDED: "length",
+    StopReason.TOOL_USE: "tool_calls",
+    StopReason.REFUSAL: "content_filter",
+}
+
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    408: "invalid_request_error",
+    413: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class PromptDetails(msgspec.Struct):
+    """``prompt_tokens_details``."""
+
+    cached_tokens: int
+
+
+class CompletionDetails(msgspec.Struct):
+    """``completion_tokens_details``."""
+
+    reasoning_tokens: int
+
+
+class WireUsage(msgspec.Struct):
+    """``usage``; ``prompt_tokens`` includes the cached ones."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: CompletionDetails
+
+
+class AnswerMessage(msgspec.Struct, kw_only=True):
+    """``message`` of a choice. ``reasoning_content`` is only there if the model thought aloud."""
+
+    role: str = "assistant"
+    content: str
+    refusal: None = None
+    reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Choice(msgspec.Struct, kw_only=True):
+    """The one element of ``choices``."""
+
+    index: int = 0
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: FinishReason
+
+
+class Completion(msgspec.Struct, kw_only=True):
+    """A whole answer."""
+
+    id: str
+    object: str = "chat.completion"
+    created: int
+    model: str
+    choices: tuple[Choice]
+    usage: WireUsage
+
+
+class ErrorDetail(msgspec.Struct):
+    """What is inside ``error``."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(msgspec.Struct):
+    """The body of a refusal, and the last frame of a stream that broke."""
+
+    error: ErrorDetail
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_refusal(error: OcpdError) -> bytes:
+    """Spell ``error`` as the body that goes with its status."""
+    kind = _ERROR_TYPES.get(error.status, "api_error")
+    return _encode(ErrorBody(ErrorDetail(error.message, kind, error.param, error.code)))
+
+
+def count_tokens(usage: Usage) -> WireUsage:
+    """Put what the upstream counted into this API's words."""
+    return WireUsage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.output_tokens,
+        total_tokens=usage.prompt_tokens + usage.output_tokens,
+        prompt_tokens_details=PromptDetails(usage.cache_read_tokens),
+        completion_tokens_details=CompletionDetails(usage.reasoning_tokens),
+    )
+
+
+class StreamEncoder:
+    """One chunk for each event, as server-sent events.
+
+    A broken stream ends with an error frame and without a finish chunk: a made-up "stop" would
+    pass half an answer off as a whole one.
+    """
+
+    content_type = "text/event-stream"
+
+    def __init__(self, turn: Turn, created: int) -> None:
+        # What never changes is encoded once: a delta costs one string and a concatenation.
+        self._head = (
+            b'data: {"id":'
+            + _encode(f"chatcmpl-{turn.id}")
+            + b',"object":"chat.completion.chunk","created":%d,"model":' % created
+            + _encode(turn.model)
+            + b',"choices":['
+        )
+        end = b',"usage":null}\n\n' if turn.include_usage else b"}\n\n"
+        self._include_usage = turn.include_usage
+        self._choice = self._head + b'{"index":0,"delta":{'
+        self._text = self._choice + b'"content":'
+        self._reasoning = self._choice + b'"reasoning_content":'
+        self._last = b'},"finish_reason":%b}]' + end
+        self._more = self._last % b"null"
+        # What changes.
+        self._started = False
+        self._ended = False
+
+    def feed(self, event: Event) -> bytes:
+        """Return the frames for ``event``. After ``Finished`` or ``Failed`` all is empty."""
+        if self._ended:
+            return b""
+        match event:
+            case TextDelta(text):
+                return self._start() + self._text + escape_breaks(_encode(text)) + self._more
+            case ReasoningDelta(text):
+                return self._start() + self._reasoning + escape_breaks(_encode(text)) + self._more
+            case Started():
+                return self._start()
+            case Finished(reason, usage):
+                return self._start() + self._finish(reason, usage)
+            case Failed(error):
+                self._ended = True
+                return data_frame(encode_refusal(error)) + DONE
+            case Settled():
+                return b""
+            case _:
+                assert_never(event)
+
+    def _start(self) -> bytes:
+        if self._started:
+            return b""
+        self._started = True
+        return self._choice + b'"role":"assistant","content":""' + self._more
+
+    def _finish(self, reason: StopReason, usage: Usage) -> bytes:
+        self._ended = True
+        frames = self._choice + self._last % _encode(FINISH_REASONS[reason])
+        if self._include_usage:
+            frames += self._head + b'],"usage":' + _encode(count_tokens(usage)) + b"}\n\n"
+        return frames + DONE
+
+
+class FoldingEncoder:
+    """Nothing until the end, then the whole answer, or the error body."""
+
+    content_type = "application/json"
+
+    def __init__(self, turn: Turn, created: int) -> None:
+        self._turn = turn
+        self._created = created
+        self._texts: list[str] = []
+        self._reasonings: list[str] = []
+        self._ended = False
+
+    def feed(self, event: Event) -> bytes:
+        """Return b"" until ``Finished`` or ``Failed``, which bring the body."""
+        if self._ended:
+            return b""
+        match event:
+            case TextDelta(text):
+                self._texts.append(text)
+            case ReasoningDelta(text):
+                self._reasonings.append(text)
+            case Finished(reason, usage):
+                self._ended = True
+                return _encode(self._fold(reason, usage))
+            case Failed(error):
+                self._ended = True
+                return encode_refusal(error)
+            case Started() | Settled():
+                pass
+            case _:
+                assert_never(event)
+        return b""
+
+    def _fold(self, reason: StopReason, usage: Usage) -> Completion:
+        message = AnswerMessage(
+            content="".join(self._texts),
+            reasoning_content="".join(self._reasonings) or msgspec.UNSET,
+        )
+        return Completion(
+            id=f"chatcmpl-{self._turn.id}",
+            created=self._created,
+            model=self._turn.model,
+            choices=(Choice(message=message, finish_reason=FINISH_REASONS[reason]),),
+            usage=count_tokens(usage),
+        )
