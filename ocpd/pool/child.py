@@ -8,21 +8,18 @@ child's stdout pipe, and the CLI waits.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
-from ocpd.aio import steady_clock
 from ocpd.claude.claim import Sheet
 from ocpd.claude.lifecycle import State
 from ocpd.claude.session import Session
 from ocpd.errors import Upstream
+from ocpd.pool.process import Process
 from ocpd.sched.staffing import ChildId
 from ocpd.turn.events import Event
 from ocpd.turn.request import Turn
@@ -31,7 +28,6 @@ _log = logging.getLogger("ocpd.pool")
 
 INBOX_HIGH = 256
 STDERR_TAIL_BYTES = 4096
-STDOUT, STDERR = 1, 2
 
 ORPHAN_PIPE_S = 0.5
 """How long the exit and the end of stdout may lie apart: a grandchild may hold the pipe open, and
@@ -48,17 +44,16 @@ class Spec(msgspec.Struct, frozen=True):
     sign_in: str
 
 
-class Child(asyncio.SubprocessProtocol):
+class Child:
     """A running process. Made by ``spawn``; ended by ``pool.reaper`` and nobody else."""
 
     def __init__(self, child_id: ChildId, spec: Spec, on_change: Callable[["Child"], None]) -> None:
         self.id = child_id
         self.model = spec.model
         self.session = Session(spec.model, spec.sign_in)
-        self.spawned_at = steady_clock()
-        self.exited = asyncio.Event()
+        self.ended = asyncio.Event()
         self._on_change = on_change
-        self._transport: asyncio.SubprocessTransport | None = None
+        self._process: Process | None = None
         self._inbox: list[Event] = []
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -81,20 +76,19 @@ class Child(asyncio.SubprocessProtocol):
         ``on_change`` is called when the child has sent its request upstream and when it exits.
         """
         child = cls(child_id, spec, on_change)
-        await asyncio.get_running_loop().subprocess_exec(
-            lambda: child,
-            *spec.argv,
-            env=dict(spec.environment) | {"PWD": str(spec.directory)},
-            cwd=str(spec.directory),
-            # A group of its own, so that a kill reaches what the CLI itself starts.
-            start_new_session=True,
-        )
+        environment = dict(spec.environment) | {"PWD": str(spec.directory)}
+        child._process = await Process.start(spec.argv, environment, spec.directory, child)
         return child
 
     @property
     def pid(self) -> int:
-        """The process id."""
-        return 0 if self._transport is None else self._transport.get_pid()
+        """The process id; 0 while it is being started."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the process has ended."""
+        return self.ended.is_set()
 
     @property
     def stderr_tail(self) -> str:
@@ -142,30 +136,19 @@ class Child(asyncio.SubprocessProtocol):
     def close_stdin(self) -> None:
         """Tell an idle child to end by itself; it does within about 20 ms."""
         self.session.stop()
-        with contextlib.suppress(RuntimeError):
-            if (pipe := self._stdin()) is not None:
-                pipe.close()
+        if self._process is not None:
+            self._process.close_stdin()
 
     def signal_group(self, number: signal.Signals) -> None:
         """Signal the process and all it started."""
-        if self.session.state is State.GONE:
-            return
-        if number is signal.SIGKILL:
-            self._killed = True
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, number)
+        self._killed = self._killed or number is signal.SIGKILL
+        if self._process is not None:
+            self._process.signal_group(number)
 
-    # What asyncio calls.
+    # What the process calls.
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.SubprocessTransport", transport)
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
+    def stdout_received(self, data: bytes) -> None:
         """Read what the child wrote."""
-        if fd != STDOUT:
-            self._stderr = (self._stderr + data)[-STDERR_TAIL_BYTES:]
-            return
         events = self.session.receive(data)
         if self.session.must_kill and not self._killed:
             # Before anything else: the CLI is about to send a request nobody asked for.
@@ -178,16 +161,19 @@ class Child(asyncio.SubprocessProtocol):
             self._asked = True
             self._on_change(self)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """Notice the end of stdout."""
-        if fd == STDOUT:
-            self._stdout_open = False
-            if self._transport is not None and self._transport.get_returncode() is not None:
-                self._gone()
-            else:
-                asyncio.get_running_loop().call_later(ORPHAN_PIPE_S, self._kill_mute)
+    def stderr_received(self, data: bytes) -> None:
+        """Keep the end of what the child complains about."""
+        self._stderr = (self._stderr + data)[-STDERR_TAIL_BYTES:]
 
-    def process_exited(self) -> None:
+    def stdout_ended(self) -> None:
+        """Notice the end of stdout."""
+        self._stdout_open = False
+        if self._process is not None and self._process.status is not None:
+            self._gone()
+        else:
+            asyncio.get_running_loop().call_later(ORPHAN_PIPE_S, self._kill_mute)
+
+    def exited(self, status: int) -> None:
         """Notice the exit; what it wrote before may still be in the pipe."""
         if not self._stdout_open:
             self._gone()
@@ -199,15 +185,15 @@ class Child(asyncio.SubprocessProtocol):
             self.signal_group(signal.SIGKILL)
 
     def _gone(self) -> None:
-        if self.exited.is_set():
+        if self.is_gone:
             return
-        status = None if self._transport is None else self._transport.get_returncode()
+        status = None if self._process is None else self._process.status
         events = self.session.eof(status)
-        self.exited.set()
+        self.ended.set()
         self._deliver(events)
         self._note_settled()
-        if self._transport is not None:
-            self._transport.close()
+        if self._process is not None:
+            self._process.close()
         _log.debug(
             "child_exited",
             extra={"child": self.id, "status": status, "stderr": self.stderr_tail[-500:]},
@@ -219,15 +205,16 @@ class Child(asyncio.SubprocessProtocol):
             return
         self._inbox += events
         self._wake.set()
-        if len(self._inbox) > INBOX_HIGH and not self._paused and self._stdout_open:
+        if len(self._inbox) > INBOX_HIGH and not self._paused:
             self._paused = True
-            self._pipe(STDOUT).pause_reading()
+            if self._process is not None:
+                self._process.pause_stdout()
 
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
-            if self._stdout_open:
-                self._pipe(STDOUT).resume_reading()
+            if self._process is not None:
+                self._process.resume_stdout()
 
     def _note_settled(self) -> None:
         if self.session.is_settled:
@@ -235,17 +222,5 @@ class Child(asyncio.SubprocessProtocol):
 
     def _flush(self) -> None:
         data = self.session.data_to_send()
-        pipe = self._stdin()
-        # A dead child's pipe takes nothing; its exit says the rest.
-        if data and pipe is not None and not pipe.is_closing():
-            pipe.write(data)
-
-    def _stdin(self) -> asyncio.WriteTransport | None:
-        if self._transport is None:
-            return None
-        return cast("asyncio.WriteTransport | None", self._transport.get_pipe_transport(0))
-
-    def _pipe(self, fd: int) -> asyncio.ReadTransport:
-        if self._transport is None:
-            raise RuntimeError("the child has no pipes")
-        return cast("asyncio.ReadTransport", self._transport.get_pipe_transport(fd))
+        if data and self._process is not None:
+            self._process.write(data)

@@ -28,6 +28,9 @@ _log = logging.getLogger("ocpd.pool")
 MAX_UNLISTED_MODELS = 2
 """How many ids that models.json does not list may hold processes at once."""
 
+REPLACE_AFTER_S = 0.1
+"""How long after a claimed process has sent its request its replacement is started."""
+
 
 class PoolStatistics(msgspec.Struct, frozen=True):
     """Counts of processes; ``spawned`` and ``claimed_spares`` since the start."""
@@ -211,7 +214,7 @@ class Pool:
         return child
 
     def _on_change(self, child: Child) -> None:
-        if child.exited.is_set():
+        if child.is_gone:
             was_parked = self._parked.pop(child.id, None) is not None
             is_early = child.id in self._leased and not child.session.asked_upstream
             if was_parked or is_early:
@@ -225,9 +228,12 @@ class Pool:
                     },
                 )
         else:
-            # Its request is on its way: from here on the machine is idle enough to start the
-            # spare that takes its place.
+            # Its request is on its way. While the model thinks, the machine has time to start
+            # the spare that takes its place; a moment later, so that it does not compete with
+            # the first token on a small machine.
             self._backoff.succeed()
+            asyncio.get_running_loop().call_later(REPLACE_AFTER_S, self._replan)
+            return
         self._replan()
 
     def _replan(self) -> None:
@@ -264,7 +270,7 @@ class Pool:
             return
         finally:
             self._parking.remove(model)
-        if child.exited.is_set():
+        if child.is_gone:
             return
         self._parked[child.id] = _Parked(child, cli)
         if self._is_closing:

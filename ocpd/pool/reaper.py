@@ -50,13 +50,13 @@ async def retire(child: Child, patience: Patience) -> None:
             return
         _log.warning("child_killed", extra={"child": child.id, "pid": child.pid})
     finally:
-        if not child.exited.is_set():
+        if not child.is_gone:
             child.signal_group(signal.SIGKILL)
-    await child.exited.wait()
+    await child.ended.wait()
 
 
 async def _exits(child: Child, within_s: float) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
-            await child.exited.wait()
-    return child.exited.is_set()
+            await child.ended.wait()
+    return child.is_gone
