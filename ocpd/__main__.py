@@ -1,0 +1,149 @@
+"""argv in, exit code out.
+
+What may live here: reading the command line, the environment and the two files (settings and
+models), signals, and the exit code. 0: stopped as asked. 1: could not run, for example because the
+port is taken. 78 (EX_CONFIG): a setting does not fit; trying again will not help.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvloop
+
+from ocpd.claude.argv import Lane
+from ocpd.daemon import VERSION, CannotListen, Daemon, describe, open_daemon
+from ocpd.log import configure
+from ocpd.models import Models, load_models
+from ocpd.notify import Notifier
+from ocpd.settings import KNOBS, Loaded, SettingsError, load_settings
+
+EX_CONFIG = 78
+
+_log = logging.getLogger("ocpd.daemon")
+
+
+def main() -> int:
+    """Run ocpd in the foreground until SIGINT or SIGTERM."""
+    try:
+        loaded, models = load_everything(sys.argv[1:])
+    except ValueError as error:
+        return _refuse(error)
+    return serve(loaded, models, Lane())
+
+
+def load_everything(argv: list[str]) -> tuple[Loaded, Models]:
+    """Read command line, environment, config file and models table.
+
+    Raises SettingsError, or ValueError for a broken models table; both name what does not fit.
+    Raises SystemExit for flags that do not exist, for --help and for --version.
+    """
+    arguments = vars(_parser().parse_args(argv))
+    config = arguments.pop("config")
+    given = {key: value for key, value in arguments.items() if value is not None}
+    return load_settings(given, os.environ, read_config(config, os.environ)), read_models()
+
+
+def serve(loaded: Loaded, models: Models, lane: Lane, notice: str = "") -> int:
+    """Serve until a signal; returns the exit code. ``notice`` is printed with the greeting."""
+    settings = loaded.settings
+    configure(settings.log_level, settings.log_format, sys.stderr)
+    for note in loaded.notes:
+        _log.warning("setting_has_no_effect", extra={"note": note})
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_run(loaded, models, lane, notice))
+    except SettingsError as error:
+        return _refuse(error)
+    except CannotListen as error:
+        print(f"ocpd: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        return 1
+
+
+async def _run(loaded: Loaded, models: Models, lane: Lane, notice: str) -> int:
+    notifier = Notifier()
+    stop = asyncio.Event()
+    stop_now = asyncio.Event()
+
+    def on_signal() -> None:
+        (stop_now if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    async with open_daemon(loaded.settings, models, os.environ, lane) as daemon:
+        notifier.ready(f"serving on {daemon.url}")
+        if "INVOCATION_ID" not in os.environ:
+            print(describe(daemon) + notice, flush=True)  # noqa: T201 - the greeting
+        await stop.wait()
+        notifier.stopping()
+        await _drain(daemon, stop_now)
+    return 0
+
+
+async def _drain(daemon: Daemon, stop_now: asyncio.Event) -> None:
+    """Wait for the running turns, or for a second signal."""
+    async with asyncio.TaskGroup() as group:
+        draining = group.create_task(daemon.drain())
+        hurrying = group.create_task(stop_now.wait())
+        await asyncio.wait({draining, hurrying}, return_when=asyncio.FIRST_COMPLETED)
+        draining.cancel()
+        hurrying.cancel()
+
+
+def read_config(path: str | None, environ: Mapping[str, str]) -> dict[str, object]:
+    """Read ocpd.toml: the one named, else the user's, else the system's, else none.
+
+    Raises SettingsError when the named one is missing, or one that is there cannot be read.
+    """
+    named = path or environ.get("OCPD_CONFIG")
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config")
+    places = [Path(named)] if named else [home / "ocpd/ocpd.toml", Path("/etc/ocpd/ocpd.toml")]
+    for place in places:
+        try:
+            return tomllib.loads(place.read_text("utf-8"))
+        except FileNotFoundError:
+            if named:
+                raise SettingsError(f"config file: {place} does not exist") from None
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"config file: {place}: {error}") from error
+    return {}
+
+
+def read_models() -> Models:
+    """Read the models table that ocpd carries. Raises ValueError naming the entry."""
+    here = Path(__file__).parent
+    inside = here / "models.json"
+    return load_models((inside if inside.exists() else here.parent / "models.json").read_bytes())
+
+
+def _refuse(error: Exception) -> int:
+    print(f"ocpd: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+    return EX_CONFIG
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ocpd", description="Serve your Claude login as an OpenAI-style API."
+    )
+    parser.add_argument("--version", action="version", version=f"ocpd {VERSION}")
+    parser.add_argument("--config", metavar="FILE", help="ocpd.toml to read")
+    for knob in KNOBS:
+        unit = f" ({knob.unit})" if knob.unit else ""
+        parser.add_argument(
+            knob.flag,
+            dest=knob.key,
+            metavar=knob.type.name,
+            help=f"{knob.help}{unit} [{knob.variable}]".replace("%", "%%"),
+        )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The front door: the handlers behind the public routes."""
