@@ -1,0 +1,112 @@
+"""The listening side: addresses, accepted connections, and how they all end.
+
+What may live here: one server and its sockets. What is said on a connection is for
+``connection``.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from ocpd.aio import Nursery
+from ocpd.http.answer import Letterhead
+from ocpd.http.connection import Connection, Limits, Service
+from ocpd.http.exchange import Handler
+
+BACKLOG: Final = 512
+"""Connections that may wait in the kernel to be accepted (Linux caps it at somaxconn)."""
+
+FLUSH_S: Final = 2.0
+"""Seconds that answers already given may still take when the server is left."""
+
+
+class ServerStatistics(msgspec.Struct, frozen=True):
+    """What a server does right now, and how many answers it sent to their end since it began."""
+
+    connections: int
+    exchanges: int
+    served: int
+
+
+class Server:
+    """Answers HTTP on any number of addresses with one handler.
+
+    Use as ``async with``, then ``listen``. To stop without breaking answers: ``stop_accepting``,
+    ``wait_idle``, and leave the block. ``extra_headers`` go on every answer, also on those made
+    in this room.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        extra_headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        self._nursery = Nursery("http")
+        self._service = Service(handler, limits, Letterhead(extra_headers), self._nursery)
+        self._listeners: list[asyncio.Server] = []
+
+    def __repr__(self) -> str:
+        return f"<Server {self.statistics()}>"
+
+    async def __aenter__(self) -> "Server":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop listening, cancel what runs, close every connection."""
+        self.stop_accepting()
+        try:
+            await self._nursery.cancel_all()
+            for connection in list(self._service.connections):
+                connection.shut()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_S):
+                    await self._service.is_empty.wait()
+        finally:
+            for connection in list(self._service.connections):
+                connection.abort()
+        await self._service.is_empty.wait()
+        for listener in self._listeners:
+            await listener.wait_closed()
+        self._listeners.clear()
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on ``host``, and on a port of the system's choice if ``port`` is 0.
+
+        Returns the address that is bound. Raises OSError as it comes, EADDRINUSE above all: who
+        cannot listen should not go on.
+        """
+        # Never SO_REUSEPORT: two daemons on one port would share the callers out between them.
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._service),
+            host,
+            port,
+            reuse_address=True,
+            backlog=BACKLOG,
+        )
+        self._listeners.append(listener)
+        address = listener.sockets[0].getsockname()
+        return address[0], address[1]
+
+    def stop_accepting(self) -> None:
+        """Close the listening sockets and idle connections; running answers become the last of
+        theirs. ``wait_idle`` comes next. Safe to call twice."""
+        self._service.is_draining = True
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self._service.connections):
+            connection.retire()
+
+    async def wait_idle(self) -> None:
+        """Wait until no exchange runs."""
+        await self._nursery.wait_idle()
+
+    def statistics(self) -> ServerStatistics:
+        """Count what is here."""
+        return ServerStatistics(
+            connections=len(self._service.connections),
+            exchanges=len(self._nursery),
+            served=self._service.served,
+        )
