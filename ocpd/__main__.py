@@ -79,7 +79,7 @@ async def _run(loaded: Loaded, models: Models, lane: Lane, notice: str) -> int:
         loop.add_signal_handler(number, on_signal)
     async with open_daemon(loaded.settings, models, os.environ, lane) as daemon:
         notifier.ready(f"serving on {daemon.url}")
-        if "INVOCATION_ID" not in os.environ:
+        if "NOTIFY_SOCKET" not in os.environ:
             print(describe(daemon) + notice, flush=True)  # noqa: T201 - the greeting
         await stop.wait()
         notifier.stopping()

@@ -10,6 +10,7 @@ import enum
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
 from ocpd.aio import Nursery, wall_clock
 from ocpd.api.health import Health, Report, Sources
@@ -28,7 +29,7 @@ from ocpd.http.listener import Server
 from ocpd.http.occupant import find_occupant
 from ocpd.http.router import make_handler
 from ocpd.models import Models
-from ocpd.pool.home import state_directory
+from ocpd.pool.home import scratch_directory, state_directory
 from ocpd.pool.login import Login
 from ocpd.pool.pool import Pool
 from ocpd.pool.probe import Probe, is_executable
@@ -144,6 +145,7 @@ async def open_daemon(
     child_environment = build_environment(
         environ, lane=lane, version=VERSION, cli_max_retries=settings.cli_max_retries
     )
+    state = state_directory(environ)
     probe = Probe(settings.claude_bin, environ, child_environment)
     login = Login(
         probe,
@@ -154,8 +156,9 @@ async def open_daemon(
     ledger = Ledger(lambda outcome: _note_login(login, outcome))
     default = models.resolve(None, default=settings.default_model, unknown="refuse")
     async with contextlib.AsyncExitStack() as house:
+        child_environment["TMPDIR"] = _make_scratch(state, house)
         pool = await house.enter_async_context(
-            Pool(probe, child_environment, state_directory(environ), _spares(settings))
+            Pool(probe, child_environment, state, _spares(settings))
         )
         hall = await house.enter_async_context(Hall(pool, admission, ledger, _times(settings)))
         chores = await house.enter_async_context(Nursery("chores"))
@@ -183,6 +186,13 @@ async def open_daemon(
             yield daemon
         finally:
             daemon.move(State.STOPPED)
+
+
+def _make_scratch(state: Path, house: contextlib.AsyncExitStack) -> str:
+    try:
+        return str(house.enter_context(scratch_directory(state)))
+    except OSError as error:
+        raise SettingsError(f"OCPD_STATE_DIR: cannot write to {state}: {error.strerror}") from error
 
 
 async def _listen(server: Server, settings: Settings) -> tuple[str, int]:
@@ -257,6 +267,8 @@ def describe(daemon: Daemon) -> str:
 
 
 def _signed_in(report: Report) -> str:
+    if report.demo:
+        return "no (demo: the answers are canned)"
     match report.auth.ok:
         case True:
             return "yes"

@@ -190,7 +190,7 @@ KNOBS: tuple[Knob, ...] = (
         75_000,
         (1_000, 3_600_000),
         "ms",
-        help="How long an idle keep-alive connection stays open.",
+        help="How long a connection stays open that is idle, or whose client takes nothing.",
     ),
     _integer(
         "drainTimeout",
@@ -256,6 +256,9 @@ KNOBS: tuple[Knob, ...] = (
 )
 
 BY_KEY: dict[str, Knob] = {knob.key: knob for knob in KNOBS}
+
+READ_ELSEWHERE = frozenset({"OCPD_CONFIG", "OCPD_STATE_DIR"})
+"""Variables that begin like a knob's and are none."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -337,15 +340,20 @@ def load_settings(
 
     ``argv`` maps keys to texts, ``file`` is the decoded ocpd.toml. Raises SettingsError at the
     first value that does not fit, an unknown key of the file, or two variables of the same rank
-    that disagree. Variables that begin with OCPD_ and are no knob's are noted, not refused:
-    other parts of the product read some of them.
+    that disagree. Variables that begin with OCPD_ and mean nothing are noted, not refused: they
+    may be another version's.
     """
     for key in file or {}:
         if key not in BY_KEY:
             raise SettingsError(f"config file: unknown setting {key!r}")
     values: dict[str, int | str] = {}
     origins: dict[str, str] = {}
-    notes: list[str] = []
+    ours = READ_ELSEWHERE.union(knob.variable for knob in KNOBS)
+    notes = [
+        f"{name} has no effect: there is no such setting"
+        for name in sorted(environ)
+        if name.startswith("OCPD_") and name not in ours
+    ]
     for knob in KNOBS:
         found = _find(knob, argv, environ, file or {}, notes)
         if found is None:

@@ -49,7 +49,7 @@ def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
     """
     text = fault.text or "the Claude CLI reported a failure without saying which"
     detail = f"{fault.terminal_reason} {fault.kind} {fault.word}: {fault.text}"
-    if fault.terminal_reason == "blocking_limit" or _is_context(fault):
+    if fault.terminal_reason in ("blocking_limit", "prompt_too_long") or _is_context(fault):
         return BadRequest(
             f"the conversation is too long for {model}",
             code="context_length_exceeded",

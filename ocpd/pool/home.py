@@ -1,10 +1,14 @@
-"""Where children live: the state directory and the empty directory they are started in.
+"""Where children live: the state directory, the empty directory they are started in, and a place
+for their temporary files.
 
 What may live here: paths and their modes. Credentials are not ours: the CLI finds its own login
 through HOME or CLAUDE_CONFIG_DIR, and nothing here opens them.
 """
 
-from collections.abc import Mapping
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
@@ -31,3 +35,31 @@ def empty_directory(state: Path) -> Path:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.mkdir(mode=0o500, exist_ok=True)
     return directory
+
+
+@contextlib.contextmanager
+def scratch_directory(state: Path) -> Iterator[Path]:
+    """Make a directory for children's temporary files; it is removed when the block ends.
+
+    The CLI keeps a socket there and leaves it behind when it is killed; in /tmp those would pile
+    up. What a killed daemon left is removed too. Raises OSError when it cannot be made.
+    """
+    directory = state / "tmp" / str(os.getpid())
+    for other in (state / "tmp").glob("[0-9]*"):
+        if not _is_alive(int(other.name)):
+            shutil.rmtree(other, ignore_errors=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -176,7 +176,7 @@ def main() -> int:
             return 1
         case Start.DEMO:
             # The greeting is left out in services, and this is none.
-            os.environ.pop("INVOCATION_ID", None)
+            os.environ.pop("NOTIFY_SOCKET", None)
             with (
                 cleaning_up_on_sigterm(),
                 tempfile.TemporaryDirectory(

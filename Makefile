@@ -1,0 +1,63 @@
+# Everything a person does here, one word each. The work itself is in packaging/dev and tests/kit.
+
+PY := .venv/bin/python
+VENV := sh packaging/dev/venv.sh
+TOP := PYTHONPATH=. $(PY)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run test setup check test-fast fmt format lint types floors docs docs-check bench \
+	lock clean
+
+help:
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+##@ To use it
+run: ## Start ocpd. Not signed in: a demo with canned answers (LOGIN=required: stop instead)
+	@$(VENV) build run
+	@exec $(PY) -m tests.kit.demo $(ARGS)
+
+##@ To work on it
+test: setup format lint types floors docs-check ## Everything CI runs
+	@$(PY) -m pytest $(ARGS)
+
+check: setup format lint types floors docs-check test-fast ## The fast half of that: style, types, floors, quick tests
+
+setup: ## Make .venv from the lock files: run time, tools, Claude CLI
+	@$(VENV) build run dev cli
+
+test-fast: setup ## Only the tests of that half
+	@$(PY) -m pytest tests/arch tests/unit tests/property $(ARGS)
+
+fmt: setup ## Format, and mend what ruff can mend
+	@$(PY) -m ruff format --quiet
+	@$(PY) -m ruff check --quiet --fix
+
+format: setup ## Is everything formatted?
+	@$(PY) -m ruff format --quiet --check || { echo "make fmt would format it"; exit 1; }
+
+lint: setup ## ruff
+	@$(PY) -m ruff check --quiet
+
+types: setup ## mypy --strict
+	@$(PY) -m mypy --no-error-summary
+
+floors: setup ## Does any room look up or sideways? (import-linter)
+	@$(PY) -c "from importlinter import cli; cli.lint_imports_command()" --no-logo
+
+docs: setup ## Write the generated pages again
+	@$(TOP) packaging/dev/write_docs.py
+
+docs-check: setup ## Are the generated pages what the code says?
+	@$(TOP) packaging/dev/write_docs.py --check
+
+bench: setup ## Time it, on this machine only
+	@$(PY) -m bench $(ARGS)
+
+lock: ## Pin what packaging/locks/*.in ask for (needs uv; ARGS=--upgrade for the newest)
+	@sh packaging/dev/lock.sh $(ARGS)
+
+clean: ## Remove everything that was made here
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

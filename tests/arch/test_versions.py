@@ -1,0 +1,33 @@
+"""One version, wherever it is written; and one number for what was tested against."""
+
+import re
+import tomllib
+
+from ocpd.claude.version import FLOOR, NEWEST_TESTED, dotted
+from ocpd.daemon import VERSION
+from tests.arch.tree import TOP
+
+PYPROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))
+
+
+def test_package_daemon_and_changelog_agree():
+    told = PYPROJECT["project"]["version"]
+    changelog = (TOP / "CHANGELOG.md").read_text("utf-8")
+    newest = re.search(r"^## \[([^\]]+)\] - (unreleased|\d{4}-\d{2}-\d{2})$", changelog, re.M)
+    assert newest is not None
+    assert newest[1] == told
+    assert told == VERSION
+
+
+def test_the_readme_names_the_clis_that_the_code_judges_by():
+    readme = " ".join((TOP / "README.md").read_text("utf-8").split())
+    assert f"Claude Code {dotted(FLOOR)} or newer" in readme
+    assert f"{dotted(NEWEST_TESTED)} is the newest version tested" in readme
+
+
+def test_the_oldest_python_is_the_same_everywhere():
+    assert PYPROJECT["project"]["requires-python"] == ">=3.11"
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == "py311"
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == "3.11"
+    assert "sys.version_info < (3, 11)" in (TOP / "packaging/dev/venv.sh").read_text("utf-8")
+    assert "Python 3.11 or newer" in (TOP / "README.md").read_text("utf-8")
