@@ -72,4 +72,6 @@ def test_nothing_in_the_product_can_start_a_demo():
             if isinstance(node, ast.Import | ast.ImportFrom):
                 assert "tests" not in ast.unparse(node).replace(",", " ").split(), source.name
         assert "tests.kit" not in source.text
-        assert not any("demo" in text.lower() for text in texts(source) if text != "x-ocpd-demo")
+        said = {text for text in texts(source) if "demo" in text.lower()}
+        # It may say that it is one; the lane that makes it one is only set by tests/kit.
+        assert said <= {"x-ocpd-demo", "no (demo: the answers are canned)"}, source.name
