@@ -4,6 +4,7 @@ What may live here: small wrappers over asyncio that keep every lifetime bounded
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Coroutine
@@ -80,13 +81,20 @@ async def finish(cleanup: Awaitable[T], within_s: float) -> T | None:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        # More of them may come; the deadline bounds this loop.
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("cleanup_failed", exc_info=error)
         raise
 
 
 async def _bounded(cleanup: Awaitable[T], within_s: float) -> T | None:
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(within_s) as limit:
             return await cleanup
     except TimeoutError:
+        if not limit.expired():
+            raise
         return None

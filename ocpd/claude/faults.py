@@ -65,8 +65,8 @@ def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
                 code="not_signed_in",
                 detail=detail,
             )
-        case 403:
-            return Refused(text, code=fault.word or "permission_denied", detail=detail)
+        case 402 | 403:
+            return Refused(text, code=_category(fault) or "permission_denied", detail=detail)
         case 404:
             return BadRequest(
                 f"the model {model!r} does not exist or this login may not use it",
@@ -93,6 +93,11 @@ def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
             return BadRequest(text, code=fault.kind, detail=detail)
         case _:
             return Upstream(text, code="upstream_error", detail=detail)
+
+
+def _category(fault: Fault) -> str | None:
+    """The CLI's own word where it has one; else the upstream's type."""
+    return fault.kind if fault.word in (None, "unknown") else fault.word
 
 
 def _is_context(fault: Fault) -> bool:

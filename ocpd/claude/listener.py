@@ -10,8 +10,10 @@ Rules that the CLI's behaviour forces (each seen on 2.1.330):
 * A synthetic ``assistant`` message is an error's text, never the model's.
 * When an upstream stream breaks in the middle the CLI closes the message without a stop reason
   and starts again from nothing. If text of it is already with the caller, the turn has failed.
-* After a length stop or a refusal the CLI goes on by itself with a request of its own: the answer
-  ends at that ``message_delta``, and the process must be killed.
+* After a length stop, a refusal or an answer without visible text the CLI goes on by itself with
+  a request of its own: the answer ends before it, and the process must be killed. A streamed
+  answer ends at its ``message_delta``; one that was not streamed may have more frames to come, and
+  ends when the CLI says that it asks again.
 """
 
 import msgspec
@@ -19,10 +21,12 @@ import msgspec
 from ocpd.claude.faults import Fault, explain_fault
 from ocpd.claude.wire import (
     AssistantFrame,
+    Block,
     RateLimitInfo,
     ResultFrame,
     StreamEvent,
     SystemFrame,
+    WireMessage,
     WireUsage,
 )
 from ocpd.errors import Upstream
@@ -45,8 +49,8 @@ SYNTHETIC = "<synthetic>"
 
 
 class Listener:
-    """Reads the frames of one turn. ``over`` once ``Finished`` or ``Failed`` was said; ``cut``
-    when the process must be killed rather than stopped."""
+    """Reads the frames of one turn. ``over`` once ``Finished`` or ``Failed`` was said, or nobody
+    listens any more; ``cut`` when the process must be killed rather than stopped."""
 
     def __init__(self, model: str, sign_in: str) -> None:
         self._model = model
@@ -54,14 +58,22 @@ class Listener:
         self.over = False
         self.cut = False
         self.last_retry: Fault | None = None
+        self._dropped = False
         self._started = False
         self._spoke = False
         self._streamed: set[str] = set()
         self._whole: set[str] = set()
-        self._stop: StopReason | None = None
-        self._message_usage = WireUsage()
         self._earlier = Usage()
         self._word: str | None = None
+        # Of the newest message.
+        self._stop: StopReason | None = None
+        self._said = False
+        self._is_visible = False
+        self._message_usage = WireUsage()
+
+    def drop(self) -> None:
+        """Nobody listens any more: whatever comes, nothing more is said about the turn."""
+        self.over = self._dropped = True
 
     def on_stream(self, event: StreamEvent) -> list[Event]:
         """Read one upstream event."""
@@ -69,18 +81,13 @@ class Listener:
             return []
         match event.type:
             case "content_block_delta" if event.delta is not None:
-                if event.delta.type == "text_delta" and event.delta.text:
-                    self._spoke = True
-                    return [TextDelta(event.delta.text)]
-                if event.delta.type == "thinking_delta" and event.delta.thinking:
-                    self._spoke = True
-                    return [ReasoningDelta(event.delta.thinking)]
+                if event.delta.type == "text_delta":
+                    return self._say(TextDelta(event.delta.text))
+                if event.delta.type == "thinking_delta":
+                    return self._say(ReasoningDelta(event.delta.thinking))
             case "message_start" if event.message is not None:
                 self._streamed.add(event.message.id)
-                self._earlier = self._usage()
-                self._message_usage = event.message.usage or WireUsage()
-                self._stop = None
-                return self._start(event.message.model)
+                return self._begin(event.message)
             case "message_delta" if event.delta is not None:
                 self._message_usage = _newer(self._message_usage, event.usage)
                 return self._stopped(event.delta.stop_reason)
@@ -99,21 +106,15 @@ class Listener:
         if self.over or message.id in self._streamed or isinstance(message.content, str):
             return []
         if message.id in self._whole:
-            events: list[Event] = []
-        elif self._spoke:
-            return self._broke_off()
-        else:
-            self._whole.add(message.id)
-            events = self._start(message.model)
-        self._message_usage = message.usage or self._message_usage
-        for block in message.content:
-            if block.type == "text" and block.text:
-                self._spoke = True
-                events.append(TextDelta(block.text))
-        return events
+            return self._read_whole(message, message.content)
+        self._whole.add(message.id)
+        return self._begin(message) + self._read_whole(message, message.content)
 
     def on_system(self, frame: SystemFrame) -> list[Event]:
-        """Remember what a retry was about: a time-out during retries answers with it."""
+        """Notice a request that nobody asked for. Remember what a retry was about: a time-out
+        during retries answers with it."""
+        if frame.status == "requesting" and not self.over:
+            return self._end_before_next()
         if frame.subtype == "api_retry":
             self.last_retry = Fault(
                 status=frame.error_status,
@@ -126,17 +127,16 @@ class Listener:
     def on_result(self, frame: ResultFrame, limit: RateLimitInfo | None) -> list[Event]:
         """Read the end of the turn. ``limit`` is the newest word on the plan."""
         if self.over:
-            return [] if self.cut else [self._settled(frame)]
+            return [] if self.cut or self._dropped else [self._settle(frame)]
         if frame.is_error:
             return self._fail(frame, limit)
         if not self._started:
             empty = msgspec.structs.replace(frame, result="the CLI ended without an answer")
             return self._fail(empty, limit)
-        if frame.usage is not None:
-            self._earlier, self._message_usage = Usage(), frame.usage
         self.over = True
-        reason = _stop_reason(frame.stop_reason) or StopReason.END_TURN
-        return [Finished(reason, self._usage()), self._settled(frame)]
+        settled = self._settle(frame)
+        reason = _read_stop(frame.stop_reason) or StopReason.END_TURN
+        return [Finished(reason, settled.usage), settled]
 
     def time_out(self, error: Upstream) -> Event:
         """End the turn from outside: a time limit was reached. If the CLI was between retries,
@@ -152,19 +152,57 @@ class Listener:
         self._started = True
         return [Started(model or self._model)]
 
+    def _begin(self, message: WireMessage) -> list[Event]:
+        ended = self._broke_off() if self._stop is None else self._end_before_next()
+        if ended:
+            return ended
+        self._earlier = self._usage()
+        self._message_usage = message.usage or WireUsage()
+        self._stop, self._said, self._is_visible = None, False, False
+        return self._start(message.model)
+
+    def _read_whole(self, message: WireMessage, blocks: list[Block]) -> list[Event]:
+        if self.over:
+            return []
+        self._stop = _read_stop(message.stop_reason)
+        events: list[Event] = []
+        for block in blocks:
+            if block.type == "text":
+                events += self._say(TextDelta(block.text))
+            elif block.type == "thinking":
+                events += self._say(ReasoningDelta(block.thinking))
+        return events
+
+    def _say(self, piece: TextDelta | ReasoningDelta) -> list[Event]:
+        if not piece.text:
+            return []
+        self._spoke = self._said = True
+        if isinstance(piece, TextDelta) and not piece.text.isspace():
+            self._is_visible = True
+        return [*self._start(""), piece]
+
     def _stopped(self, raw: str | None) -> list[Event]:
-        if raw is None:
+        stop = _read_stop(raw)
+        if stop is None:
             return []
-        self._stop = _stop_reason(raw) or StopReason.END_TURN
+        self._stop = stop
         # A call to a tool that nobody offered: the CLI answers it itself and the turn goes on.
-        if self._stop is StopReason.TOOL_USE:
+        if stop is StopReason.TOOL_USE:
             return []
-        self.over = True
-        self.cut = self._stop in CUTTING
-        return [Finished(self._stop, self._usage())]
+        return self._finish(stop, cut=stop in CUTTING or not self._is_visible)
+
+    def _end_before_next(self) -> list[Event]:
+        """Another request follows: after a message that was complete it is the CLI's own idea."""
+        if self._stop is None or self._stop is StopReason.TOOL_USE:
+            return []
+        return self._finish(self._stop, cut=True)
+
+    def _finish(self, stop: StopReason, *, cut: bool) -> list[Event]:
+        self.over, self.cut = True, cut
+        return [*self._start(""), Finished(stop, self._usage())]
 
     def _broke_off(self) -> list[Event]:
-        if not self._spoke:
+        if not self._said:
             return []
         self.over = self.cut = True
         return [
@@ -183,7 +221,10 @@ class Listener:
         )
         return [Failed(explain_fault(fault, model=self._model, sign_in=self._sign_in))]
 
-    def _settled(self, frame: ResultFrame) -> Settled:
+    def _settle(self, frame: ResultFrame) -> Settled:
+        # The result of an interrupted turn counts nothing, whatever was used.
+        if frame.usage is not None and not frame.is_error:
+            self._earlier, self._message_usage = Usage(), frame.usage
         return Settled(self._usage(), frame.total_cost_usd)
 
     def _usage(self) -> Usage:
@@ -199,11 +240,14 @@ class Listener:
         )
 
 
-def _stop_reason(raw: str | None) -> StopReason | None:
+def _read_stop(raw: str | None) -> StopReason | None:
+    """None is none yet; a reason we do not know is an end like any other."""
+    if raw is None:
+        return None
     try:
         return StopReason(raw)
     except ValueError:
-        return None
+        return StopReason.END_TURN
 
 
 def _newer(old: WireUsage, new: WireUsage | None) -> WireUsage:

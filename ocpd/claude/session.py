@@ -73,6 +73,7 @@ class Session:
         # Of the running turn.
         self._steps: list[Step] = []
         self._awaits = ""
+        self._hears_ours = True
         self._listener: Listener | None = None
         self._cancelled = False
 
@@ -101,6 +102,7 @@ class Session:
         the CLI has confirmed. A child that has not got its prompt yet is of no use any more."""
         if self.state is State.BUSY:
             self._outgoing.append(write_interrupt())
+            self._drop_listener()
         elif self.state is State.CLAIMED:
             # The prompt is not out yet, and now never will be.
             self._cancelled = True
@@ -111,6 +113,7 @@ class Session:
         """The child is being stopped: whatever it says from here on no longer counts."""
         if self.state not in (State.STOPPING, State.GONE):
             self._move(Trigger.STOP)
+            self._drop_listener()
 
     def data_to_send(self) -> bytes:
         """Return what must be written to the child now, and forget it."""
@@ -120,10 +123,11 @@ class Session:
 
     def receive(self, chunk: bytes) -> list[Event]:
         """Read what the child wrote. Any chunking of the same bytes gives the same events."""
+        too_long: LineTooLong | None = None
         try:
             lines = self._lines.feed(chunk)
         except LineTooLong as error:
-            return self._give_up(Upstream("the Claude CLI sent a line too long", detail=str(error)))
+            too_long, lines = error, error.before
         events: list[Event] = []
         for line in lines:
             try:
@@ -132,6 +136,9 @@ class Session:
                 self.bad_frames += 1
                 continue
             events += self._on_frame(frame)
+        if too_long is not None:
+            detail = str(too_long)
+            events += self._give_up(Upstream("the Claude CLI sent a line too long", detail=detail))
         return events
 
     def eof(self, status: int | None) -> list[Event]:
@@ -156,10 +163,15 @@ class Session:
     def _move(self, trigger: Trigger) -> None:
         self.state = next_state(self.state, trigger)
 
+    def _drop_listener(self) -> None:
+        if self._listener is not None:
+            self._listener.drop()
+
     def _next_step(self) -> None:
         step = self._steps.pop(0)
         self._outgoing.append(step.frames)
         self._awaits = step.awaits
+        self._hears_ours = True
         if not self._steps:
             self._move(Trigger.ASK)
 
@@ -188,7 +200,7 @@ class Session:
                 if frame.parent_tool_use_id is None and self._is_ours(frame.user_message_uuids):
                     return listener.on_stream(frame.event)
             case AssistantFrame():
-                if frame.parent_tool_use_id is None:
+                if frame.parent_tool_use_id is None and self._is_ours(frame.user_message_uuids):
                     return listener.on_assistant(frame)
             case SystemFrame():
                 self.asked_upstream = self.asked_upstream or frame.status == "requesting"
@@ -199,20 +211,27 @@ class Session:
 
     def _is_ours(self, uuids: list[str]) -> bool:
         # Only the first event of a message names its turn; the others follow it.
-        return not uuids or self._awaits in uuids
+        if uuids:
+            self._hears_ours = self._awaits in uuids
+        return self._hears_ours
 
     def _on_result(self, frame: ResultFrame, listener: Listener) -> list[Event]:
-        if not self._is_ours(frame.user_message_uuids):
+        is_ours = self._is_ours(frame.user_message_uuids)
+        # A turn ends here, ours or not: what follows must not be taken for a part of it.
+        self._hears_ours = True
+        if not is_ours:
             return []
         if self.state is State.CLAIMED:
+            if listener.over:
+                # It failed meanwhile: the prompt must not go out any more.
+                return []
             if frame.is_error:
                 return self._give_up(
                     Upstream("the Claude CLI refused the history", detail=str(frame.result))
                 )
             self._next_step()
             return []
-        if self.state is State.BUSY:
-            self._move(Trigger.SETTLE)
+        self._move(Trigger.SETTLE)
         return listener.on_result(frame, self.limit)
 
     def _on_answer(self, answer: ControlAnswer) -> list[Event]:
@@ -229,7 +248,8 @@ class Session:
                 self.offered = tuple(_initialize.decode(answer.response).models)
             elif answer.request_id == INTERRUPT:
                 # A turn that was still queued is gone without a result of its own.
-                self._cancelled = self._awaits in _interrupt.decode(answer.response).cancelled
+                cancelled = _interrupt.decode(answer.response).cancelled
+                self._cancelled = self._cancelled or self._awaits in cancelled
         except msgspec.DecodeError:
             self.bad_frames += 1
         return []

@@ -39,6 +39,7 @@ class WireMessage(Struct):
     id: str = ""
     model: str = ""
     content: list[Block] | str = ""
+    stop_reason: str | None = None
     usage: WireUsage | None = None
 
 
@@ -74,6 +75,7 @@ class AssistantFrame(Struct):
     message: WireMessage
     error: str | None = None
     parent_tool_use_id: str | None = None
+    user_message_uuids: list[str] = []
 
 
 class ResultFrame(Struct):

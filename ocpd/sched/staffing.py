@@ -62,7 +62,8 @@ def plan_spares(
     """
     most = min(limits.most, limits.memory_mb // SPARE_MB)
     fresh = sorted(
-        (model for model, used in last_used.items() if now - used < limits.idle_s),
+        # Added as for ``again_at`` below: rounding must not ask again and find nothing changed.
+        (model for model, used in last_used.items() if now < used + limits.idle_s),
         key=lambda model: -last_used[model],
     )
     rounds = [model for _ in range(limits.per_model) for model in fresh]

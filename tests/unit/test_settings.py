@@ -1,0 +1,287 @@
+"""Every knob is in one table, every value is checked strictly, and one source wins over another.
+
+A value that does not fit names where it stood, what it was and what would fit.
+"""
+
+import re
+
+import msgspec
+import pytest
+
+from ocpd import settings as module
+from ocpd.settings import (
+    BY_KEY,
+    KNOBS,
+    READ_ELSEWHERE,
+    Knob,
+    Settings,
+    SettingsError,
+    Type,
+    load_settings,
+    parse_value,
+)
+
+INTEGERS = [knob for knob in KNOBS if knob.type is Type.INTEGER]
+CHOICES = [knob for knob in KNOBS if knob.type is Type.CHOICE]
+TEXTS = [knob for knob in KNOBS if knob.type in (Type.STRING, Type.PATH)]
+QUEUE = BY_KEY["maxQueue"]
+FIELDS = {field.name: field for field in msgspec.structs.fields(Settings)}
+
+
+def name_of(knob: Knob) -> str:
+    return knob.key
+
+
+def value_of(settings: Settings, knob: Knob) -> object:
+    return getattr(settings, knob.field)
+
+
+def other_value(knob: Knob) -> str:
+    """A value that fits and is not the default."""
+    match knob.type:
+        case Type.INTEGER:
+            return str(knob.low if knob.default != knob.low else knob.high)
+        case Type.CHOICE:
+            return next(choice for choice in knob.choices if choice != knob.default)
+        case Type.STRING | Type.PATH:
+            return "other"
+
+
+# The table...
+
+
+def test_the_defaults_of_settings_are_the_table_s() -> None:
+    assert {name: field.default for name, field in FIELDS.items()} == {
+        knob.field: knob.default for knob in KNOBS
+    }
+    assert load_settings({}, {}).settings == Settings()
+
+
+@pytest.mark.parametrize("knob", KNOBS, ids=name_of)
+def test_a_knob_has_its_type_a_help_and_a_default_that_fits(knob: Knob) -> None:
+    assert FIELDS[knob.field].type is (int if knob.type is Type.INTEGER else str)
+    assert knob.help.endswith(".")
+    if knob.default != "":
+        assert parse_value(knob, knob.default, "table") == knob.default
+
+
+def test_no_name_is_used_twice() -> None:
+    for names in (
+        [knob.key for knob in KNOBS],
+        [knob.field for knob in KNOBS],
+        [knob.flag for knob in KNOBS],
+        [name for knob in KNOBS for name in (knob.variable, *knob.aliases)],
+    ):
+        assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("key", "variable", "flag", "field"),
+    [
+        ("port", "OCPD_PORT", "--port", "port"),
+        ("maxQueue", "OCPD_MAX_QUEUE", "--max-queue", "max_queue"),
+        ("timeout", "OCPD_TIMEOUT", "--timeout", "timeout_ms"),
+        ("queueRetryAfter", "OCPD_QUEUE_RETRY_AFTER", "--queue-retry-after", "queue_retry_after_s"),
+        ("spareMemory", "OCPD_SPARE_MEMORY", "--spare-memory", "spare_memory_mb"),
+        ("maxBodyBytes", "OCPD_MAX_BODY_BYTES", "--max-body-bytes", "max_body_bytes"),
+        ("cliMaxRetries", "OCPD_CLI_MAX_RETRIES", "--cli-max-retries", "cli_max_retries"),
+    ],
+)
+def test_all_names_of_a_knob_follow_from_its_key(
+    key: str, variable: str, flag: str, field: str
+) -> None:
+    knob = BY_KEY[key]
+    assert (knob.variable, knob.flag, knob.field) == (variable, flag, field)
+
+
+@pytest.mark.parametrize("knob", KNOBS, ids=name_of)
+def test_names_have_the_form_of_their_kind(knob: Knob) -> None:
+    assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", knob.key)
+    assert re.fullmatch(r"OCPD(_[A-Z]+)+", knob.variable)
+    assert re.fullmatch(r"--[a-z]+(-[a-z]+)*", knob.flag)
+    assert knob.field in FIELDS
+    assert knob.flag.removeprefix("--").replace("-", "_").upper() == knob.variable[5:]
+
+
+# ... where a value may stand ...
+
+
+@pytest.mark.parametrize("knob", KNOBS, ids=name_of)
+def test_every_knob_can_be_set_in_every_place(knob: Knob) -> None:
+    raw = other_value(knob)
+    wanted = int(raw) if knob.type is Type.INTEGER else raw
+    places: list[tuple[dict[str, str], dict[str, str], dict[str, object], str]] = [
+        ({knob.key: raw}, {}, {}, knob.flag),
+        ({}, {knob.variable: raw}, {}, knob.variable),
+        ({}, {}, {knob.key: wanted}, f"config file: {knob.key}"),
+        *(({}, {alias: raw}, {}, alias) for alias in knob.aliases),
+    ]
+    for argv, environ, file, origin in places:
+        loaded = load_settings(argv, environ, file)
+        assert value_of(loaded.settings, knob) == wanted
+        assert loaded.origins == {k.key: "default" for k in KNOBS} | {knob.key: origin}
+        assert loaded.notes == ()
+
+
+def test_argv_wins_over_the_environment_over_the_file_over_the_default() -> None:
+    argv, environ, file = {"maxQueue": "1"}, {"OCPD_MAX_QUEUE": "2"}, {"maxQueue": 3}
+    found = [
+        load_settings(argv, environ, file),
+        load_settings({}, environ, file),
+        load_settings({}, {}, file),
+        load_settings({}, {}),
+    ]
+    assert [loaded.settings.max_queue for loaded in found] == [1, 2, 3, 16]
+    assert [loaded.origins["maxQueue"] for loaded in found] == [
+        "--max-queue",
+        "OCPD_MAX_QUEUE",
+        "config file: maxQueue",
+        "default",
+    ]
+
+
+def test_our_own_variable_wins_over_another_s_and_says_so() -> None:
+    loaded = load_settings({}, {"OCPD_MAX_QUEUE": "2", "CLAUDE_MAX_QUEUE": "9"})
+    assert loaded.settings.max_queue == 2
+    assert loaded.notes == ("CLAUDE_MAX_QUEUE has no effect: OCPD_MAX_QUEUE wins",)
+
+
+def test_variables_that_agree_need_no_word() -> None:
+    assert load_settings({}, {"OCPD_MAX_QUEUE": "2", "CLAUDE_MAX_QUEUE": "2"}).notes == ()
+
+
+def test_another_s_variable_wins_over_the_file() -> None:
+    assert load_settings({}, {"CLAUDE_MAX_QUEUE": "9"}, {"maxQueue": 3}).settings.max_queue == 9
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    for environ in ({"OCPD_MAX_QUEUE": ""}, {"CLAUDE_MAX_QUEUE": ""}):
+        assert load_settings({}, environ, {"maxQueue": 3}).settings.max_queue == 3
+    loaded = load_settings({}, {"OCPD_MAX_QUEUE": "", "CLAUDE_MAX_QUEUE": "9"})
+    assert loaded.settings.max_queue == 9
+
+
+def test_an_empty_flag_is_a_value_that_does_not_fit() -> None:
+    with pytest.raises(SettingsError, match="--max-queue"):
+        load_settings({"maxQueue": ""}, {})
+
+
+def two_aliases(monkeypatch: pytest.MonkeyPatch) -> None:
+    knob = msgspec.structs.replace(QUEUE, aliases=("CLAUDE_MAX_QUEUE", "PROXY_MAX_QUEUE"))
+    knobs = tuple(knob if known is QUEUE else known for known in KNOBS)
+    monkeypatch.setattr(module, "KNOBS", knobs)
+
+
+def test_two_variables_of_one_rank_that_disagree_stop_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    two_aliases(monkeypatch)
+    environ = {"CLAUDE_MAX_QUEUE": "1", "PROXY_MAX_QUEUE": "2"}
+    with pytest.raises(SettingsError, match="CLAUDE_MAX_QUEUE and PROXY_MAX_QUEUE disagree"):
+        load_settings({}, environ)
+
+
+def test_a_disagreement_below_the_winner_is_only_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    two_aliases(monkeypatch)
+    environ = {"CLAUDE_MAX_QUEUE": "1", "PROXY_MAX_QUEUE": "2", "OCPD_MAX_QUEUE": "2"}
+    loaded = load_settings({}, environ)
+    assert loaded.settings.max_queue == 2
+    assert loaded.notes == ("CLAUDE_MAX_QUEUE has no effect: OCPD_MAX_QUEUE wins",)
+
+
+def test_two_variables_of_one_rank_may_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    two_aliases(monkeypatch)
+    environ = {"CLAUDE_MAX_QUEUE": "5", "PROXY_MAX_QUEUE": "5"}
+    assert load_settings({}, environ).settings.max_queue == 5
+
+
+def test_a_variable_that_looks_like_ours_and_is_none_is_noted() -> None:
+    loaded = load_settings({}, {"OCPD_MAX_QUEU": "5", "PATH": "/bin", "OCPDX": "1"})
+    assert loaded.notes == ("OCPD_MAX_QUEU has no effect: there is no such setting",)
+    assert loaded.settings == Settings()
+
+
+@pytest.mark.parametrize("name", sorted(READ_ELSEWHERE))
+def test_variables_that_others_read_are_not_noted(name: str) -> None:
+    assert load_settings({}, {name: "x"}).notes == ()
+
+
+@pytest.mark.parametrize("key", ["maxqueue", "max_queue", "OCPD_MAX_QUEUE", "nonsense", ""])
+def test_an_unknown_setting_in_the_file_stops_the_start(key: str) -> None:
+    with pytest.raises(SettingsError, match="config file: unknown setting") as caught:
+        load_settings({}, {}, {key: 1})
+    assert repr(key) in str(caught.value)
+
+
+# ... and what it may be.
+
+
+@pytest.mark.parametrize("knob", INTEGERS, ids=name_of)
+def test_a_whole_number_may_be_anywhere_in_its_range(knob: Knob) -> None:
+    for value in (knob.low, knob.high, knob.default):
+        assert parse_value(knob, value, "x") == value
+        assert parse_value(knob, str(value), "x") == value
+
+
+@pytest.mark.parametrize("knob", INTEGERS, ids=name_of)
+def test_a_number_out_of_range_is_refused_with_the_range(knob: Knob) -> None:
+    for value in (knob.low - 1, knob.high + 1):
+        with pytest.raises(SettingsError) as caught:
+            parse_value(knob, value, "OCPD_X")
+        assert str(caught.value) == (
+            f"OCPD_X: value {value} out of range [{knob.low}, {knob.high}] for {knob.key}"
+        )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("5MB", "1e3", " 5", "5 ", "+5", "-5", "٣", "5.0", "0x5", "5_0", "1,000", "unlimited"),
+        *("", "true", "9" * 16, "5\n", True, False, 2.5, 5.0, None, [5], {"a": 5}),
+    ],
+)
+def test_what_is_no_plain_whole_number_is_refused_with_what_would_fit(raw: object) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_value(QUEUE, raw, "OCPD_MAX_QUEUE")
+    assert str(caught.value) == (
+        f"OCPD_MAX_QUEUE: {raw!r} does not fit, maxQueue takes a whole number from 0 to 10000"
+    )
+
+
+def test_leading_zeros_change_nothing() -> None:
+    assert parse_value(QUEUE, "007", "x") == 7
+
+
+@pytest.mark.parametrize("knob", CHOICES, ids=name_of)
+def test_a_choice_is_one_of_its_words_exactly(knob: Knob) -> None:
+    for choice in knob.choices:
+        assert parse_value(knob, choice, "x") == choice
+    for raw in (knob.choices[0].upper(), f" {knob.choices[0]}", "", 0, None):
+        with pytest.raises(SettingsError, match="one of " + ", ".join(knob.choices)):
+            parse_value(knob, raw, "x")
+
+
+@pytest.mark.parametrize("knob", TEXTS, ids=name_of)
+def test_a_text_is_taken_as_it_is_and_is_never_empty(knob: Knob) -> None:
+    assert parse_value(knob, " a b/é ", "x") == " a b/é "
+    for raw in ("", "  ", "\t\n", "a\0b", 5, None, b"x"):
+        with pytest.raises(SettingsError, match=f"{knob.key} takes a "):
+            parse_value(knob, raw, "x")
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "file", "where"),
+    [
+        ({"port": "x"}, {}, {}, "--port: 'x'"),
+        ({}, {"OCPD_PORT": "x"}, {}, "OCPD_PORT: 'x'"),
+        ({}, {"CLAUDE_PROXY_PORT": "x"}, {}, "CLAUDE_PROXY_PORT: 'x'"),
+        ({}, {}, {"port": "x"}, "config file: port: 'x'"),
+        ({}, {}, {"port": True}, "config file: port: True"),
+    ],
+)
+def test_a_value_that_does_not_fit_says_where_it_stands(
+    argv: dict[str, str], environ: dict[str, str], file: dict[str, object], where: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(argv, environ, file)
+    assert str(caught.value).startswith(where)
