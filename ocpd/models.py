@@ -8,7 +8,7 @@ run: the CLI learns of new models before we do.
 import difflib
 import re
 from collections.abc import Sequence, Set
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -53,6 +53,19 @@ class ModelsFile(
     models: tuple[Model, ...]
     aliases: dict[str, str]
     legacy_aliases: dict[str, str]
+
+
+class Overlay(
+    msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True
+):
+    """An operator's changes to models.json: rows to add or replace, ids to hide, names to give or
+    (null) to take away."""
+
+    version: Literal[1]
+    models: tuple[Model, ...] = ()
+    hide: tuple[str, ...] = ()
+    aliases: dict[str, str | None] = {}
+    legacy_aliases: dict[str, str | None] = {}
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -119,22 +132,66 @@ class Models:
         )
 
 
-def load_models(data: bytes) -> Models:
-    """Read models.json; raises ValueError that names the entry that does not fit."""
+def load_models(data: bytes, overlay: bytes | None = None) -> Models:
+    """Read models.json, changed by ``overlay`` if there is one (setting modelsFile).
+
+    Raises ValueError that names the file and the entry that does not fit.
+    """
+    file = _decode(data, ModelsFile, "models.json")
+    _check_file(file, "models.json")
+    if overlay is None:
+        return Models(file)
+    changed = _lay_over(file, _decode(overlay, Overlay, "modelsFile"))
+    _check_file(changed, "modelsFile")
+    return Models(changed)
+
+
+F = TypeVar("F", ModelsFile, Overlay)
+
+
+def _decode(data: bytes, shape: type[F], source: str) -> F:
     try:
-        file = msgspec.json.decode(data, type=ModelsFile)
+        return msgspec.json.decode(data, type=shape)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"models.json: {error}") from error
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _check_file(file: ModelsFile, source: str) -> None:
     if not file.models:
-        raise ValueError("models.json: models is empty")
+        raise ValueError(f"{source}: models is empty")
     seen: set[str] = set()
     for position, model in enumerate(file.models):
         if (fault := _find_fault(model, seen)) is not None:
-            raise ValueError(f"models.json: models[{position}] ({model.id}): {fault}")
+            raise ValueError(f"{source}: models[{position}] ({model.id}): {fault}")
         seen.add(model.id)
-    _check_names("aliases", file.aliases, seen, frozenset())
-    _check_names("legacyAliases", file.legacy_aliases, seen, file.aliases.keys())
-    return Models(file)
+    _check_names(f"{source}: aliases", file.aliases, seen, frozenset())
+    taken = file.aliases.keys()
+    _check_names(f"{source}: legacyAliases", file.legacy_aliases, seen, taken)
+
+
+def _lay_over(file: ModelsFile, overlay: Overlay) -> ModelsFile:
+    """New rows come first: they are what clients should see first. A name whose target is hidden
+    goes with it, unless the overlay gives it another."""
+    known = {model.id for model in file.models}
+    for position, id_ in enumerate(overlay.hide):
+        if id_ not in known:
+            raise ValueError(f"modelsFile: hide[{position}]: there is no {id_!r} to hide")
+    replaced = {model.id: model for model in overlay.models}
+    kept = [replaced.pop(m.id, m) for m in file.models if m.id not in overlay.hide]
+    hidden = frozenset(overlay.hide) - {model.id for model in overlay.models}
+    return ModelsFile(
+        version=1,
+        models=(*replaced.values(), *kept),
+        aliases=_merge(file.aliases, overlay.aliases, hidden),
+        legacy_aliases=_merge(file.legacy_aliases, overlay.legacy_aliases, hidden),
+    )
+
+
+def _merge(
+    names: dict[str, str], changes: dict[str, str | None], hidden: Set[str]
+) -> dict[str, str]:
+    merged = {name: id_ for name, id_ in names.items() if id_ not in hidden} | changes
+    return {name: id_ for name, id_ in merged.items() if id_ is not None}
 
 
 def drift(models: Models, offered: Sequence[Offered]) -> tuple[str, ...]:
@@ -180,8 +237,8 @@ def _find_fault(model: Model, seen: set[str]) -> str | None:
 def _check_names(key: str, names: dict[str, str], ids: set[str], taken: Set[str]) -> None:
     for name, target in names.items():
         if not _NAME.fullmatch(name):
-            raise ValueError(f"models.json: {key}[{name!r}]: use only a-z, 0-9, dot and hyphen")
+            raise ValueError(f"{key}[{name!r}]: use only a-z, 0-9, dot and hyphen")
         if name in ids or name in taken:
-            raise ValueError(f"models.json: {key}[{name!r}]: the name is taken already")
+            raise ValueError(f"{key}[{name!r}]: the name is taken already")
         if target not in ids:
-            raise ValueError(f"models.json: {key}[{name!r}]: {target!r} is no id of models[]")
+            raise ValueError(f"{key}[{name!r}]: {target!r} is no id of models[]")

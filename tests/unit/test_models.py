@@ -217,3 +217,66 @@ def test_the_published_schema_has_the_fields_of_the_structs() -> None:
         assert node["additionalProperties"] is False
     efforts = schema["$defs"]["model"]["properties"]["efforts"]["items"]["enum"]
     assert efforts == ["low", "medium", "high", "xhigh", "max"]
+
+
+# The operator's overlay (setting modelsFile).
+
+SHIPPED = Path("models.json").read_bytes()
+ROW = {
+    "id": "claude-test-9",
+    "displayName": "Claude Test 9",
+    "openclawName": "Claude Test 9 (via CLI)",
+    "reasoning": True,
+    "vision": True,
+    "contextWindow": 200_000,
+    "contextLength": 177_000,
+    "maxTokens": 32_000,
+    "efforts": [],
+    "thinkingOff": True,
+}
+
+
+def overlaid(**changes: object) -> Models:
+    return load_models(SHIPPED, msgspec.json.encode({"version": 1, **changes}))
+
+
+def test_an_overlay_adds_a_model_in_front():
+    models = overlaid(models=[ROW], aliases={"test": "claude-test-9"})
+    assert models.listing[0].id == "claude-test-9"
+    assert models.resolve("TEST", default="sonnet", unknown="refuse").id == "claude-test-9"
+
+
+def test_an_overlay_replaces_a_row_in_its_place():
+    before = [model.id for model in load_models(SHIPPED).listing]
+    models = overlaid(models=[{**ROW, "id": before[3], "maxTokens": 7}])
+    assert [model.id for model in models.listing] == before
+    assert models.listing[3].max_tokens == 7
+
+
+def test_an_overlay_hides_a_model_and_its_names():
+    models = overlaid(hide=["claude-fable-5-2"])
+    assert "claude-fable-5-2" not in [model.id for model in models.listing]
+    with pytest.raises(BadRequest):
+        models.resolve("fable", default="sonnet", unknown="refuse")
+
+
+def test_an_overlay_points_a_name_elsewhere_or_takes_it_away():
+    models = overlaid(aliases={"sonnet": "claude-opus-5-5", "haiku": None})
+    assert models.resolve("sonnet", default="opus", unknown="refuse").id == "claude-opus-5-5"
+    with pytest.raises(BadRequest):
+        models.resolve("haiku", default="opus", unknown="refuse")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"models": [{**ROW, "maxTokens": 0}]}, "claude-test-9"),
+        ({"hide": ["claude-nobody"]}, "hide[0]"),
+        ({"aliases": {"x": "claude-nobody"}}, "aliases['x']"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_bad_overlay_names_its_entry(changes: dict[str, object], named: str):
+    with pytest.raises(ValueError, match="modelsFile") as refused:
+        overlaid(**changes)
+    assert named in str(refused.value)
