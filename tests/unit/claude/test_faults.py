@@ -20,7 +20,7 @@ ROWS: list[tuple[Fault, type[OcpdError], int, str | None]] = [
         403,
         "authentication_failed",
     ),
-    (Fault(403, "permission_error"), Refused, 403, "permission_denied"),
+    (Fault(403, "permission_error"), Refused, 403, "permission_error"),
     (Fault(404, "not_found_error", "model_not_found"), BadRequest, 404, "model_not_found"),
     (Fault(409, "conflict"), BadRequest, 400, "conflict"),
     (Fault(413, terminal_reason="image_error"), BadRequest, 413, "request_too_large"),
