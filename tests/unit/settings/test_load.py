@@ -8,18 +8,11 @@ import re
 import msgspec
 import pytest
 
-from ocpd import settings as module
-from ocpd.settings import (
-    BY_KEY,
-    KNOBS,
-    READ_ELSEWHERE,
-    Knob,
-    Settings,
-    SettingsError,
-    Type,
-    load_settings,
-    parse_value,
-)
+from ocpd.settings import load as module
+from ocpd.settings.knob import Knob, SettingsError, Type, parse_value
+from ocpd.settings.load import READ_ELSEWHERE, Sources, load_settings, sources_of
+from ocpd.settings.table import BY_KEY, KNOBS
+from ocpd.settings.values import Settings
 
 INTEGERS = [knob for knob in KNOBS if knob.type is Type.INTEGER]
 CHOICES = [knob for knob in KNOBS if knob.type is Type.CHOICE]
@@ -43,6 +36,8 @@ def other_value(knob: Knob) -> str:
             return str(knob.low if knob.default != knob.low else knob.high)
         case Type.CHOICE:
             return next(choice for choice in knob.choices if choice != knob.default)
+        case Type.NUMBER:
+            return str(knob.high)
         case Type.STRING | Type.PATH:
             return "other"
 
@@ -59,9 +54,11 @@ def test_the_defaults_of_settings_are_the_table_s() -> None:
 
 @pytest.mark.parametrize("knob", KNOBS, ids=name_of)
 def test_a_knob_has_its_type_a_help_and_a_default_that_fits(knob: Knob) -> None:
-    assert FIELDS[knob.field].type is (int if knob.type is Type.INTEGER else str)
+    kinds = {Type.INTEGER: int, Type.NUMBER: float}
+    assert FIELDS[knob.field].type is kinds.get(knob.type, str)
     assert knob.help.endswith(".")
-    if knob.default != "":
+    # maxPromptChars: unset is no number of characters.
+    if knob.default != "" and knob.key != "maxPromptChars":
         assert parse_value(knob, knob.default, "table") == knob.default
 
 
@@ -84,6 +81,13 @@ def test_no_name_is_used_twice() -> None:
         ("queueRetryAfter", "OCPD_QUEUE_RETRY_AFTER", "--queue-retry-after", "queue_retry_after_s"),
         ("spareMemory", "OCPD_SPARE_MEMORY", "--spare-memory", "spare_memory_mb"),
         ("maxBodyBytes", "OCPD_MAX_BODY_BYTES", "--max-body-bytes", "max_body_bytes"),
+        ("sessionTTL", "OCPD_SESSION_TTL", "--session-ttl", "session_ttl_ms"),
+        (
+            "tiers.opus.perChar",
+            "OCPD_TIERS_OPUS_PER_CHAR",
+            "--tiers-opus-per-char",
+            "tiers_opus_per_char",
+        ),
         ("cliMaxRetries", "OCPD_CLI_MAX_RETRIES", "--cli-max-retries", "cli_max_retries"),
     ],
 )
@@ -96,7 +100,7 @@ def test_all_names_of_a_knob_follow_from_its_key(
 
 @pytest.mark.parametrize("knob", KNOBS, ids=name_of)
 def test_names_have_the_form_of_their_kind(knob: Knob) -> None:
-    assert re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", knob.key)
+    assert re.fullmatch(r"([a-z]+\.)*[a-z]+([A-Z][a-z]+)*(TTL)?", knob.key)
     assert re.fullmatch(r"OCPD(_[A-Z]+)+", knob.variable)
     assert re.fullmatch(r"--[a-z]+(-[a-z]+)*", knob.flag)
     assert knob.field in FIELDS
@@ -109,7 +113,7 @@ def test_names_have_the_form_of_their_kind(knob: Knob) -> None:
 @pytest.mark.parametrize("knob", KNOBS, ids=name_of)
 def test_every_knob_can_be_set_in_every_place(knob: Knob) -> None:
     raw = other_value(knob)
-    wanted = int(raw) if knob.type is Type.INTEGER else raw
+    wanted = {Type.INTEGER: int, Type.NUMBER: float}.get(knob.type, str)(raw)
     places: list[tuple[dict[str, str], dict[str, str], dict[str, object], str]] = [
         ({knob.key: raw}, {}, {}, knob.flag),
         ({}, {knob.variable: raw}, {}, knob.variable),
@@ -218,7 +222,7 @@ def test_an_unknown_setting_in_the_file_stops_the_start(key: str) -> None:
 
 @pytest.mark.parametrize("knob", INTEGERS, ids=name_of)
 def test_a_whole_number_may_be_anywhere_in_its_range(knob: Knob) -> None:
-    for value in (knob.low, knob.high, knob.default):
+    for value in (knob.low, knob.high):
         assert parse_value(knob, value, "x") == value
         assert parse_value(knob, str(value), "x") == value
 
@@ -285,3 +289,76 @@ def test_a_value_that_does_not_fit_says_where_it_stands(
     with pytest.raises(SettingsError) as caught:
         load_settings(argv, environ, file)
     assert str(caught.value).startswith(where)
+
+
+# What an operator changed while ocpd ran...
+
+
+def test_a_change_at_run_time_wins_over_everything_but_a_flag() -> None:
+    environ, file, changed = {"OCPD_MAX_QUEUE": "2"}, {"maxQueue": 3}, {"maxQueue": 4}
+    loaded = load_settings({}, environ, file, changed)
+    assert loaded.settings.max_queue == 4
+    assert loaded.origins["maxQueue"] == "changed at run time: maxQueue"
+    assert loaded.notes == ("OCPD_MAX_QUEUE has no effect: changed at run time: maxQueue wins",)
+    assert load_settings({"maxQueue": "1"}, environ, file, changed).settings.max_queue == 1
+
+
+def test_every_place_that_gives_a_value_is_listed_the_winner_first() -> None:
+    sources = Sources({}, {"CLAUDE_MAX_QUEUE": "2"}, {"maxQueue": 3}, {"maxQueue": 4})
+    assert [(each.rank, each.raw) for each in sources_of(QUEUE, sources)] == [
+        ("store", 4),
+        ("environment", "2"),
+        ("file", 3),
+        ("default", 16),
+    ]
+
+
+def test_the_file_may_nest_what_has_dots() -> None:
+    loaded = load_settings({}, {}, {"tiers": {"opus": {"base": 30_000, "perChar": 0.001}}})
+    assert loaded.settings.tiers_opus_base_ms == 30_000
+    assert loaded.settings.tiers_opus_per_char == 0.001
+
+
+@pytest.mark.parametrize("raw", ["1e-3", "-0.001", ".5", "nan", "inf", True, None, "0,001"])
+def test_what_is_no_plain_number_is_refused(raw: object) -> None:
+    with pytest.raises(SettingsError, match=r"a number from 0 to 0\.01"):
+        parse_value(BY_KEY["tiers.opus.perChar"], raw, "x")
+
+
+# ... and what other programs' variables mean here.
+
+
+def test_a_common_name_counts_only_on_request() -> None:
+    assert load_settings({}, {"PORT": "4523"}).settings.port == 3456
+    compat = {"PORT": "4523", "OCPD_COMPAT": "claude-proxy"}
+    assert load_settings({}, compat).settings.port == 4523
+    assert load_settings({}, {**compat, "CLAUDE_PROXY_PORT": "1"}).settings.port == 1
+
+
+def test_another_proxy_s_own_names_always_count() -> None:
+    assert load_settings({}, {"REQUEST_TIMEOUT_MS": "40000"}).settings.timeout_ms == 40_000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PROXY_API_KEY", "secret"), ("CLAUDE_AUTH_MODE", "multi"), ("REQUIRE_AUTH", "true")],
+)
+def test_who_asks_for_a_guarded_door_is_not_served_with_an_open_one(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=name) as refused:
+        load_settings({}, {name: value})
+    assert value not in str(refused.value).split()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("CLAUDE_AUTH_MODE", "none"), ("REQUIRE_AUTH", "false")]
+)
+def test_who_asks_for_an_open_door_gets_it(name: str, value: str) -> None:
+    assert load_settings({}, {name: value}).notes == ()
+
+
+@pytest.mark.parametrize(
+    "name", ["CLAUDE_NO_CONTEXT", "CLAUDE_BREAKER_WINDOW", "CLAUDE_MAX_IMAGES"]
+)
+def test_a_variable_that_nothing_acts_on_gets_a_line(name: str) -> None:
+    (note,) = load_settings({}, {name: "1"}).notes
+    assert note.startswith(f"{name} has no effect")

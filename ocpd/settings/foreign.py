@@ -1,0 +1,64 @@
+"""Variables of the programs that ocpd stands in for, and what they mean here.
+
+What may live here: names. Those that set a knob of ours stand as ``aliases`` in ``table``; here are
+the ones that only count on request, that nothing acts on, or that must not be passed over.
+"""
+
+COMPAT_VARIABLE = "OCPD_COMPAT"
+COMPAT_CLAUDE_PROXY = "claude-proxy"
+
+PROXY: dict[str, str] = {"CLAUDE_PATH": "claudeBin", "REQUEST_TIMEOUT_MS": "timeout"}
+"""claude-code-proxy's names that can mean nothing else."""
+
+COMPAT: dict[str, str] = {
+    "PORT": "port",
+    "HOST": "bind",
+    "LOG_LEVEL": "logLevel",
+    "DEFAULT_MODEL": "defaultModel",
+}
+"""claude-code-proxy's names that are too common to be taken as meant for us: they set the knob
+only with OCPD_COMPAT=claude-proxy."""
+
+INERT = frozenset(
+    {
+        "CLAUDE_NO_CONTEXT",
+        "CLAUDE_BREAKER_THRESHOLD",
+        "CLAUDE_BREAKER_COOLDOWN",
+        "CLAUDE_BREAKER_WINDOW",
+        "CLAUDE_BREAKER_HALF_OPEN_MAX",
+        "OCP_SPAWN_REAL_HOME",
+        "OCP_SKIP_AUTH_TEST",
+        "OCP_LOCAL_TOOLS",
+        "OCP_DIR",
+    }
+)
+"""Nothing here is to be switched by these: the CLI never reads the operator's context, there is no
+breaker, and no installer."""
+
+LATER: dict[str, str] = {
+    "CLAUDE_ALLOWED_TOOLS": "the CLI's own tools",
+    "CLAUDE_SKIP_PERMISSIONS": "the CLI's own tools",
+    "CLAUDE_SYSTEM_PROMPT": "an operator's system prompt",
+    "CLAUDE_MCP_CONFIG": "MCP servers",
+    "PROXY_MCP_CONFIG": "MCP servers",
+    "CLAUDE_HEARTBEAT_INTERVAL": "heartbeats",
+    "CLAUDE_MAX_IMAGE_BYTES": "images",
+    "CLAUDE_MAX_IMAGES": "images",
+    "CLAUDE_MAX_IMAGE_TOTAL_BYTES": "images",
+    "CLAUDE_IMAGE_ALLOW_URL": "images",
+    "OCP_STRUCTURED_MAX_ATTEMPTS": "structured output",
+    "DEFAULT_EFFORT": "reasoning effort",
+    "ENABLE_THINKING": "reasoning switches",
+    "OCP_INSTANCE_NAME": "instance names",
+}
+"""Not in this version; a line at the start says so."""
+
+GUARDS: dict[str, str] = {
+    "CLAUDE_AUTH_MODE": "none",
+    "PROXY_API_KEY": "",
+    "PROXY_API_KEYS": "",
+    "PROXY_ANONYMOUS_KEY": "",
+    "REQUIRE_AUTH": "false",
+}
+"""Variables that ask for a guarded door, with the one value that does not. This version has no
+guard at the front door: to start without it would let in whom the operator meant to keep out."""

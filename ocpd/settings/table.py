@@ -1,0 +1,268 @@
+"""Every knob once: key, type, unit, range, default, environment names, one line of help.
+
+What may live here: rows. docs/settings.md is generated from them.
+"""
+
+from ocpd.settings.knob import Knob, Type
+
+
+def _integer(
+    key: str,
+    default: int,
+    bounds: tuple[int, int],
+    unit: str,
+    *aliases: str,
+    help: str,  # noqa: A002 - the table reads like a form
+) -> Knob:
+    return Knob(
+        key=key,
+        type=Type.INTEGER,
+        default=default,
+        low=bounds[0],
+        high=bounds[1],
+        unit=unit,
+        aliases=aliases,
+        help=help,
+    )
+
+
+def _tiers() -> tuple[Knob, ...]:
+    """How long the first byte of a family of models may take: a base, and more per character."""
+    rows = (
+        ("opus", 150_000, (30_000, 600_000), 0.0005),
+        ("sonnet", 120_000, (30_000, 600_000), 0.0005),
+        ("haiku", 45_000, (15_000, 300_000), 0.0001),
+    )
+    return tuple(
+        knob
+        for family, base, bounds, per_char in rows
+        for knob in (
+            _integer(
+                f"tiers.{family}.base",
+                base,
+                bounds,
+                "ms",
+                help=f"First-byte limit of {family} models, if firstByteTimeout is at its default.",
+            ),
+            Knob(
+                key=f"tiers.{family}.perChar",
+                type=Type.NUMBER,
+                default=per_char,
+                low=0,
+                high=0.01,
+                unit="ms/char",
+                help="What is added to it for each character of the prompt.",
+            ),
+        )
+    )
+
+
+KNOBS: tuple[Knob, ...] = (
+    Knob(
+        key="bind",
+        type=Type.STRING,
+        default="127.0.0.1",
+        aliases=("CLAUDE_BIND",),
+        help="Address to listen on; only loopback addresses until keys exist.",
+    ),
+    _integer(
+        "port",
+        3456,
+        (0, 65535),
+        "",
+        "CLAUDE_PROXY_PORT",
+        help="TCP port; 0 lets the system choose.",
+    ),
+    Knob(
+        key="claudeBin",
+        type=Type.PATH,
+        default="",
+        aliases=("CLAUDE_BIN",),
+        help="Path of the claude executable; unset looks on PATH and in the usual places.",
+    ),
+    Knob(
+        key="defaultModel",
+        type=Type.STRING,
+        default="sonnet",
+        help="Model of a request that names none.",
+    ),
+    Knob(
+        key="unknownModel",
+        type=Type.CHOICE,
+        default="refuse",
+        choices=("refuse", "default"),
+        help="What to do with a model name nobody knows: 404, or run defaultModel.",
+    ),
+    _integer(
+        "maxConcurrent", 8, (1, 32), "", "CLAUDE_MAX_CONCURRENT", help="Turns that run at once."
+    ),
+    _integer(
+        "maxQueue",
+        16,
+        (0, 10_000),
+        "",
+        "CLAUDE_MAX_QUEUE",
+        help="Turns that may wait for a place; one more is answered 429.",
+    ),
+    _integer(
+        "queueRetryAfter",
+        5,
+        (1, 3600),
+        "s",
+        "CLAUDE_QUEUE_RETRY_AFTER",
+        help="Retry-After of that 429.",
+    ),
+    _integer(
+        "timeout",
+        600_000,
+        (30_000, 1_800_000),
+        "ms",
+        "CLAUDE_TIMEOUT",
+        help="Longest time a turn may run, waiting in the queue not counted.",
+    ),
+    _integer(
+        "firstByteTimeout",
+        90_000,
+        (15_000, 300_000),
+        "ms",
+        "CLAUDE_FIRST_BYTE_TIMEOUT",
+        help="Longest time until the model says or thinks something; at its default, tiers hold.",
+    ),
+    _integer(
+        "maxBodyBytes",
+        33_554_432,
+        (1024, 1_073_741_824),
+        "bytes",
+        "CLAUDE_MAX_BODY_SIZE",
+        help="Largest request body.",
+    ),
+    _integer(
+        "headerTimeout",
+        15_000,
+        (1_000, 300_000),
+        "ms",
+        help="Longest time a client may take to send a request head.",
+    ),
+    _integer(
+        "bodyTimeout",
+        60_000,
+        (1_000, 1_800_000),
+        "ms",
+        help="Longest pause while a client sends a request body.",
+    ),
+    _integer(
+        "idleTimeout",
+        75_000,
+        (1_000, 3_600_000),
+        "ms",
+        help="How long a connection stays open that is idle, or whose client takes nothing.",
+    ),
+    _integer(
+        "drainTimeout",
+        600_000,
+        (0, 3_600_000),
+        "ms",
+        help="How long a stop waits for running turns.",
+    ),
+    _integer("spares", 1, (0, 8), "", help="Processes kept ready for each recently used model."),
+    _integer("maxSpares", 4, (0, 32), "", help="Processes kept ready in all."),
+    _integer(
+        "spareMemory",
+        1024,
+        (0, 1_048_576),
+        "MB",
+        help="Memory that ready processes may hold in all.",
+    ),
+    _integer(
+        "spareIdle",
+        3_600_000,
+        (1_000, 86_400_000),
+        "ms",
+        help="How long after its last use a model keeps a ready process.",
+    ),
+    _integer(
+        "cliMaxRetries",
+        2,
+        (0, 10),
+        "",
+        "CLAUDE_CODE_MAX_RETRIES",
+        help="How often the CLI itself tries again after an upstream error.",
+    ),
+    _integer(
+        "authCheckInterval",
+        600_000,
+        (10_000, 86_400_000),
+        "ms",
+        "CLAUDE_AUTH_CHECK_INTERVAL_MS",
+        help="How often the login is looked at.",
+    ),
+    _integer(
+        "authCheckTimeout",
+        10_000,
+        (1_000, 120_000),
+        "ms",
+        "CLAUDE_AUTH_CHECK_TIMEOUT_MS",
+        help="How long one look may take.",
+    ),
+    _integer(
+        "sessionTTL",
+        3_600_000,
+        (60_000, 86_400_000),
+        "ms",
+        "CLAUDE_SESSION_TTL",
+        help="How long a conversation may rest before it is forgotten.",
+    ),
+    _integer(
+        "maxPromptChars",
+        0,
+        (10_000, 1_000_000),
+        "chars",
+        "CLAUDE_MAX_PROMPT_CHARS",
+        help="Largest prompt; unset (0) leaves it to the model's own context.",
+    ),
+    _integer(
+        "cacheTTL",
+        0,
+        (0, 86_400_000),
+        "ms",
+        "CLAUDE_CACHE_TTL",
+        help="How long an answer may be given again; 0 is off.",
+    ),
+    *_tiers(),
+    Knob(
+        key="loopbackAdmin",
+        type=Type.CHOICE,
+        default="read",
+        choices=("off", "read", "full"),
+        help="What a caller on this machine may do on the admin routes without a key.",
+    ),
+    _integer(
+        "usageKeepDays",
+        400,
+        (1, 3650),
+        "days",
+        help="How long each request is kept by itself; older ones become daily sums.",
+    ),
+    Knob(
+        key="modelsFile",
+        type=Type.PATH,
+        default="",
+        help="A file that adds to, hides or renames entries of models.json.",
+    ),
+    Knob(
+        key="logLevel",
+        type=Type.CHOICE,
+        default="info",
+        choices=("debug", "info", "warning", "error"),
+        help="Least level that is logged.",
+    ),
+    Knob(
+        key="logFormat",
+        type=Type.CHOICE,
+        default="auto",
+        choices=("auto", "json", "text"),
+        help="auto is key=value on a terminal and JSON elsewhere.",
+    ),
+)
+
+BY_KEY: dict[str, Knob] = {knob.key: knob for knob in KNOBS}

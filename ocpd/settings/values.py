@@ -1,0 +1,50 @@
+"""All values in one frozen struct.
+
+What may live here: the struct. It is replaced as a whole when a setting changes.
+"""
+
+import msgspec
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All knobs with their values; the defaults here are KNOBS' (a test compares them).
+
+    Tests may build one directly with values outside the ranges.
+    """
+
+    bind: str = "127.0.0.1"
+    port: int = 3456
+    claude_bin: str = ""
+    default_model: str = "sonnet"
+    unknown_model: str = "refuse"
+    max_concurrent: int = 8
+    max_queue: int = 16
+    queue_retry_after_s: int = 5
+    timeout_ms: int = 600_000
+    first_byte_timeout_ms: int = 90_000
+    max_body_bytes: int = 33_554_432
+    header_timeout_ms: int = 15_000
+    body_timeout_ms: int = 60_000
+    idle_timeout_ms: int = 75_000
+    drain_timeout_ms: int = 600_000
+    spares: int = 1
+    max_spares: int = 4
+    spare_memory_mb: int = 1024
+    spare_idle_ms: int = 3_600_000
+    cli_max_retries: int = 2
+    auth_check_interval_ms: int = 600_000
+    auth_check_timeout_ms: int = 10_000
+    session_ttl_ms: int = 3_600_000
+    max_prompt_chars: int = 0
+    cache_ttl_ms: int = 0
+    tiers_opus_base_ms: int = 150_000
+    tiers_opus_per_char: float = 0.0005
+    tiers_sonnet_base_ms: int = 120_000
+    tiers_sonnet_per_char: float = 0.0005
+    tiers_haiku_base_ms: int = 45_000
+    tiers_haiku_per_char: float = 0.0001
+    loopback_admin: str = "read"
+    usage_keep_days: int = 400
+    models_file: str = ""
+    log_level: str = "info"
+    log_format: str = "auto"
