@@ -23,6 +23,7 @@ from ocpd.http.flow import Alarm, Flow
 from ocpd.http.guard import run_handler
 from ocpd.http.head import read_head
 from ocpd.http.message import Response, refusal
+from ocpd.http.peer import read_peer
 from ocpd.http.phase import ENDING, MOVES, Phase
 from ocpd.http.refusals import body_too_slow, head_too_large, head_too_slow, not_http
 
@@ -81,6 +82,7 @@ class Connection(asyncio.Protocol):
     _alarm: Alarm
     _farewell: Farewell
     _peer: str
+    _uid: int | None
 
     def __init__(self, service: Service) -> None:
         # For the whole connection.
@@ -108,8 +110,7 @@ class Connection(asyncio.Protocol):
         self._flow = Flow(self._transport)
         self._alarm = Alarm(asyncio.get_running_loop())
         self._farewell = Farewell(self._transport, self._flow, self._alarm)
-        peer = transport.get_extra_info("peername")
-        self._peer = str(peer[0]) if peer else ""
+        self._peer, self._uid = read_peer(transport)
         self._service.enter(self)
         if self._service.is_draining:
             self._close()
@@ -217,7 +218,7 @@ class Connection(asyncio.Protocol):
     def _begin_exchange(self, event: h11.Request) -> None:
         try:
             self._check_head_size()
-            request, declared = read_head(event, self._peer)
+            request, declared = read_head(event, self._peer, self._uid)
         except BadRequest as error:
             self._refuse(error, is_head=event.method == b"HEAD")
             return

@@ -12,7 +12,7 @@ from ocpd.http.router import normalise_path
 _VERSIONS = {b"1.0": "1.0", b"1.1": "1.1"}
 
 
-def read_head(event: h11.Request, peer: str) -> tuple[Request, int | None]:
+def read_head(event: h11.Request, peer: str, uid: int | None = None) -> tuple[Request, int | None]:
     """Return the request, and the declared length of its body in bytes (None: chunked).
 
     Raises BadRequest (400) for a path that cannot be, for another version of HTTP (the preface
@@ -26,7 +26,8 @@ def read_head(event: h11.Request, peer: str) -> tuple[Request, int | None]:
     target = event.target.decode("ascii")
     path, query = normalise_path(target)
     method = event.method.decode("ascii")
-    return Request(method, target, path, query, Headers(headers), version, peer), declared
+    request = Request(method, target, path, query, Headers(headers), version, peer, uid)
+    return request, declared
 
 
 def _read_framing(headers: list[tuple[bytes, bytes]]) -> int | None:

@@ -6,6 +6,7 @@ What may live here: one server and its sockets. What is said on a connection is 
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from ocpd.aio import Nursery
 from ocpd.http.answer import Letterhead
 from ocpd.http.connection import Connection, Limits, Service
 from ocpd.http.exchange import Handler
+from ocpd.http.unix import Bound, bind_unix
 
 BACKLOG: Final = 512
 """Connections that may wait in the kernel to be accepted (Linux caps it at somaxconn)."""
@@ -47,6 +49,7 @@ class Server:
         self._nursery = Nursery("http")
         self._service = Service(handler, limits, Letterhead(extra_headers), self._nursery)
         self._listeners: list[asyncio.Server] = []
+        self._files: list[Bound] = []
 
     def __repr__(self) -> str:
         return f"<Server {self.statistics()}>"
@@ -71,6 +74,9 @@ class Server:
         for listener in self._listeners:
             await listener.wait_closed()
         self._listeners.clear()
+        for bound in self._files:
+            bound.remove_file()
+        self._files.clear()
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Listen on ``host``, and on a port of the system's choice if ``port`` is 0.
@@ -89,6 +95,28 @@ class Server:
         self._listeners.append(listener)
         address = listener.sockets[0].getsockname()
         return address[0], address[1]
+
+    async def listen_unix(self, path: Path, *, mode: int, group: str | None = None) -> None:
+        """Listen on a Unix socket at ``path``; its file goes when the server is left.
+
+        Requests that come in here have ``uid``. Raises OSError as ``unix.bind_unix`` does.
+        """
+        bound = bind_unix(path, mode=mode, group=group)
+        listener = await asyncio.get_running_loop().create_unix_server(
+            lambda: Connection(self._service), sock=bound.socket, backlog=BACKLOG
+        )
+        self._listeners.append(listener)
+        self._files.append(bound)
+
+    def stop_listening(self, address: tuple[str, int]) -> None:
+        """Close the one TCP socket that is bound to ``address``; its connections live on."""
+        for listener in self._listeners:
+            if listener.sockets and listener.sockets[0].getsockname()[:2] == address:
+                listener.close()
+
+    def change_limits(self, limits: Limits) -> None:
+        """What clients may take from the next wait on."""
+        self._service.limits = limits
 
     def stop_accepting(self) -> None:
         """Close the listening sockets and idle connections; running answers become the last of

@@ -10,6 +10,7 @@ import enum
 import msgspec
 
 from ocpd.errors import OcpdError
+from ocpd.turn.caller import Caller
 from ocpd.turn.events import Usage
 from ocpd.turn.request import TurnId
 
@@ -48,12 +49,18 @@ class Attempt(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct):
-    """What became of one request; closed exactly once."""
+    """What became of one request; closed exactly once. ``asked_model`` is the model's name as the
+    caller wrote it; lengths are in characters."""
 
     turn_id: TurnId
     dialect: str
     model: str
     opened_at: float
+    caller: Caller = Caller()
+    asked_model: str = ""
+    stream: bool = False
+    prompt_chars: int = 0
+    response_chars: int = 0
     state: TurnState = TurnState.QUEUED
     admitted_at: float | None = None
     closed_at: float | None = None
