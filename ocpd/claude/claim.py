@@ -20,6 +20,7 @@ INITIALIZE = "initialize"
 LIMITS = "limits"
 THINKING = "thinking"
 INTERRUPT = "interrupt"
+CONSULT = "consult"
 
 SPEAKS_FIRST = "<system-reminder>The assistant speaks first.</system-reminder>"
 """The upstream wants a user message before any of the assistant's; a chat that begins with a
@@ -84,6 +85,12 @@ def write_claim(turn: Turn, sheet: Sheet) -> tuple[Step, ...]:
     if pending:
         raise Bug("a turn whose last message is the assistant's reached the CLI room")
     return tuple(steps)
+
+
+def write_consult(subtype: str) -> bytes:
+    """Ask a parked process something that is no turn, such as ``get_usage``."""
+    opening = control(INITIALIZE, {"subtype": "initialize", "systemPrompt": []})
+    return opening + control(CONSULT, {"subtype": subtype})
 
 
 def write_interrupt() -> bytes:

@@ -11,11 +11,13 @@ from typing import assert_never
 import msgspec
 
 from ocpd.claude.claim import (
+    CONSULT,
     INITIALIZE,
     INTERRUPT,
     Sheet,
     Step,
     write_claim,
+    write_consult,
     write_interrupt,
     write_unsupported,
 )
@@ -67,6 +69,7 @@ class Session:
         self.limit: RateLimitInfo | None = None
         self.bad_frames = 0
         self.asked_upstream = False
+        self.consulted: bytes | None = None
         self._sign_in = sign_in
         self._lines = Lines()
         self._outgoing: list[bytes] = []
@@ -76,6 +79,7 @@ class Session:
         self._hears_ours = True
         self._listener: Listener | None = None
         self._cancelled = False
+        self._is_consulting = False
 
     def __repr__(self) -> str:
         return f"Session({self.model}, {self.state.name})"
@@ -83,6 +87,8 @@ class Session:
     @property
     def is_settled(self) -> bool:
         """Whether waiting for the child would bring nothing more."""
+        if self._is_consulting and self.consulted is not None:
+            return True
         return self._cancelled or self.state in (State.PARKED, State.RESTING, State.GONE)
 
     @property
@@ -96,6 +102,13 @@ class Session:
         self._listener = Listener(turn.model, self._sign_in)
         self._steps = list(write_claim(turn, sheet))
         self._next_step()
+
+    def consult(self, subtype: str) -> None:
+        """Ask the parked child something that is no turn; ``consulted`` is the answer once
+        ``is_settled``. It is of no other use after that. Raises IllegalMove if not parked."""
+        self._move(Trigger.CLAIM)
+        self._is_consulting = True
+        self._outgoing.append(write_consult(subtype))
 
     def interrupt(self) -> None:
         """Drop the running turn. Nothing more is said about it; ``is_settled`` turns true when
@@ -235,6 +248,10 @@ class Session:
         return listener.on_result(frame, self.limit)
 
     def _on_answer(self, answer: ControlAnswer) -> list[Event]:
+        if answer.request_id == CONSULT:
+            # A refusal is an answer too: an empty one.
+            self.consulted = bytes(answer.response) if answer.subtype == "success" else b""
+            return []
         if answer.subtype != "success":
             if answer.request_id == INTERRUPT:
                 return []

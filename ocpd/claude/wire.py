@@ -103,6 +103,14 @@ class SystemFrame(Struct):
     error: str | None = None
 
 
+class PlanWindow(Struct):
+    """One window of the plan. ``utilization`` is a share of it, ``resetsAt`` epoch seconds."""
+
+    utilization: float | None = None
+    resetsAt: float | None = None  # noqa: N815 - the CLI's spelling
+    status: str | None = None
+
+
 class RateLimitInfo(Struct):
     """What the CLI knows of the plan's windows. ``resetsAt`` is epoch seconds."""
 
@@ -111,6 +119,9 @@ class RateLimitInfo(Struct):
     rateLimitType: str | None = None  # noqa: N815
     utilization: float | None = None
     isUsingOverage: bool = False  # noqa: N815
+    overageStatus: str | None = None  # noqa: N815
+    overageDisabledReason: str | None = None  # noqa: N815
+    unifiedWindows: dict[str, PlanWindow] = {}  # noqa: N815
 
 
 class RateLimitFrame(Struct):

@@ -22,11 +22,12 @@ class Place:
 
 
 class Admission:
-    """The queue with somebody to wait in it."""
+    """The queue with somebody to wait in it. ``retry_after_s`` (what who is turned away is told)
+    may change at any time."""
 
     def __init__(self, max_running: int, max_waiting: int, retry_after_s: int) -> None:
         self._queue = Queue(max_running, max_waiting)
-        self._retry_after_s = retry_after_s
+        self.retry_after_s = retry_after_s
         self._last_ticket = 0
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
 
@@ -45,13 +46,18 @@ class Admission:
                 raise Overloaded(
                     "too many requests are waiting already; try again later",
                     code="queue_full",
-                    retry_after_s=self._retry_after_s,
+                    retry_after_s=self.retry_after_s,
                 )
             case Answer.WAITING:
                 await self._wait(ticket)
                 return Place(self, ticket)
             case _:
                 raise Bug("an answer of the queue that nobody knows")
+
+    def resize(self, max_running: int, max_waiting: int) -> None:
+        """Change the bounds; who has a place now runs at once, nobody is thrown out."""
+        for admitted in self._queue.resize(max_running, max_waiting):
+            self._waiting.pop(admitted).set_result(None)
 
     def leave(self, ticket: Ticket) -> None:
         """Give up a place or the waiting for one."""

@@ -1,7 +1,7 @@
 """One run of one child: lease, feed, time, give back.
 
 What may live here: the lifetime of a lease. It is opened by ``open_attempt`` and ended by
-``close``; in between its events are pulled.
+``give_back``; in between its events are pulled.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from ocpd.errors import OcpdError, Upstream
 from ocpd.pool.child import Child
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience, settle
+from ocpd.turn.caller import Caller
 from ocpd.turn.events import Event, Failed
 from ocpd.turn.outcome import Attempt, Outcome
 from ocpd.turn.request import Turn
@@ -28,16 +29,23 @@ class TimeLimits(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A turn and what must be known of its model to run it."""
+    """A turn, who asks, and what must be known of its model to run it.
+
+    ``limits`` None means the hall's own; ``asked_model`` is the name as the caller wrote it.
+    """
 
     turn: Turn
     sheet: Sheet
     is_listed: bool = True
+    caller: Caller = Caller()
+    asked_model: str = ""
+    prompt_chars: int = 0
+    limits: TimeLimits | None = None
 
 
 class Run:
     """A leased child at work. Pull ``next_batch`` until ``Finished`` or ``Failed``; ``drop`` it
-    before that if nobody waits any more; ``close`` it in any case."""
+    before that if nobody waits any more; ``give_back`` in any case."""
 
     def __init__(self, pool: Pool, child: Child, record: Attempt) -> None:
         self._pool = pool
@@ -84,17 +92,19 @@ class Run:
         """End the turn for good, now: the interrupt is on its way when this returns."""
         self._child.interrupt()
 
-    async def close(self, patience: Patience) -> list[Event]:
-        """Wait for the CLI to close its books on the turn, then give the child back.
+    async def settle(self, patience: Patience) -> list[Event]:
+        """Wait for the CLI to close its books on the turn; returns what it says meanwhile.
 
-        Returns the events that came meanwhile. A child that takes too long is given back as it
-        is: the reaper has harder means.
+        Returns also when that takes too long: the reaper has harder means. ``give_back`` is next.
         """
         self.stop_clocks()
-        try:
-            await settle(self._child, patience)
-            return self._child.take_nowait()
-        finally:
+        await settle(self._child, patience)
+        return self._child.take_nowait()
+
+    def give_back(self) -> None:
+        """Return the child as it is and close the attempt; doing it again changes nothing."""
+        self.stop_clocks()
+        if self._record.closed_at is None:
             self._record.closed_at = steady_clock()
             self._pool.give_back(self._child)
 
@@ -108,7 +118,12 @@ async def open_attempt(
     """
     child = await pool.lease(job.turn.model, is_listed=job.is_listed)
     run = Run(pool, child, outcome.open_attempt(int(child.id), steady_clock()))
-    child.claim(job.turn, job.sheet)
+    try:
+        child.claim(job.turn, job.sheet)
+    except BaseException:
+        # A bug, but not one that may cost a process for good.
+        run.give_back()
+        raise
     run.set_clocks(limits, deadline)
     return run
 

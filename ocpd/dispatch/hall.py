@@ -11,10 +11,10 @@ from ocpd.aio import Nursery, steady_clock
 from ocpd.dispatch.admission import Admission, Place
 from ocpd.dispatch.attempt import Job, Run, TimeLimits, open_attempt
 from ocpd.dispatch.ledger import Ledger
-from ocpd.errors import Died, OcpdError
+from ocpd.errors import Bug, Died, OcpdError
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience
-from ocpd.turn.events import Event, Failed, Finished, Settled
+from ocpd.turn.events import Event, Failed, Finished, Settled, TextDelta
 from ocpd.turn.outcome import Outcome, TurnState
 
 MAX_ATTEMPTS = 2
@@ -38,6 +38,8 @@ class _Walk:
                     self.state, self.outcome.usage = TurnState.FINISHED, usage
                 case Failed(error=error):
                     self.state, self.error = TurnState.FAILED, error
+                case TextDelta(text=text):
+                    self.outcome.response_chars += len(text)
                 case Settled(usage=usage, cost_usd=cost):
                     self.outcome.usage, self.outcome.cost_usd = usage, cost
                 case _:
@@ -82,17 +84,20 @@ class Hall:
         interrupts the turn at once; place and process are given back in the background.
         """
         walk = _Walk(self._ledger.open(job.turn, dialect))
+        _describe(walk.outcome, job)
         place = await self._enter(walk.outcome)
-        deadline = steady_clock() + self._limits.total_s
+        limits = job.limits or self._limits
+        deadline = steady_clock() + limits.total_s
         try:
-            run, batch = await self._begin(job, walk, deadline)
+            run, batch = await self._begin(job, walk, limits, deadline)
             while not walk.note(batch):
                 yield batch
                 batch = await run.next_batch()
             run.stop_clocks()
             yield batch
-        except OcpdError as error:
-            walk.state, walk.error = TurnState.FAILED, error
+        except Exception as error:
+            walk.state = TurnState.FAILED
+            walk.error = error if isinstance(error, OcpdError) else Bug(repr(error))
             raise
         finally:
             self._wind_up(walk, place)
@@ -110,33 +115,48 @@ class Hall:
         outcome.admitted_at = steady_clock()
         return place
 
-    async def _begin(self, job: Job, walk: _Walk, deadline: float) -> tuple[Run, list[Event]]:
+    async def _begin(
+        self, job: Job, walk: _Walk, limits: TimeLimits, deadline: float
+    ) -> tuple[Run, list[Event]]:
         """Attempt until something was said; returns what."""
         while True:
-            run = await open_attempt(self._pool, job, walk.outcome, self._limits, deadline)
+            run = await open_attempt(self._pool, job, walk.outcome, limits, deadline)
             walk.run = run
             if walk.outcome.state is TurnState.ADMITTED:
                 walk.outcome.move(TurnState.RUNNING)
             batch = await run.next_batch()
             if not _is_stillborn(batch) or len(walk.outcome.attempts) >= MAX_ATTEMPTS:
                 return run, batch
-            await run.close(self._patience)
+            run.give_back()
 
     def _wind_up(self, walk: _Walk, place: Place) -> None:
         # Nothing here waits, so that a cancelled caller cannot cut it short.
         if walk.run is not None and walk.state is not TurnState.FINISHED:
             walk.run.drop()
-        self._nursery.spawn(self._settle(walk, place), f"settle {walk.outcome.turn_id}")
+        settling = self._nursery.spawn(self._settle(walk), f"settle {walk.outcome.turn_id}")
+        # Not at the end of that task: one that is cancelled before its first step has no end.
+        settling.add_done_callback(lambda _: self._close(walk, place))
 
-    async def _settle(self, walk: _Walk, place: Place) -> None:
-        try:
-            if walk.run is not None:
-                state = walk.state
-                walk.note(await walk.run.close(self._patience))
-                walk.state = state
-        finally:
-            place.release()
-            self._ledger.close(walk.outcome, walk.state, walk.error)
+    async def _settle(self, walk: _Walk) -> None:
+        if walk.run is not None:
+            late = await walk.run.settle(self._patience)
+            # Only what it cost may change now: how it ended is told already.
+            ending = walk.state, walk.error
+            walk.note(late)
+            walk.state, walk.error = ending
+
+    def _close(self, walk: _Walk, place: Place) -> None:
+        if walk.run is not None:
+            walk.run.give_back()
+        place.release()
+        self._ledger.close(walk.outcome, walk.state, walk.error)
+
+
+def _describe(outcome: Outcome, job: Job) -> None:
+    outcome.caller = job.caller
+    outcome.asked_model = job.asked_model or job.turn.model
+    outcome.stream = job.turn.stream
+    outcome.prompt_chars = job.prompt_chars
 
 
 def _is_stillborn(batch: list[Event]) -> bool:

@@ -18,10 +18,10 @@ import msgspec
 from ocpd.claude.claim import Sheet
 from ocpd.claude.lifecycle import State
 from ocpd.claude.session import Session
-from ocpd.errors import Upstream
+from ocpd.errors import Died, Upstream
 from ocpd.pool.process import Process
 from ocpd.sched.staffing import ChildId
-from ocpd.turn.events import Event
+from ocpd.turn.events import Event, Failed
 from ocpd.turn.request import Turn
 
 _log = logging.getLogger("ocpd.pool")
@@ -96,8 +96,16 @@ class Child:
         return self._stderr.decode("utf-8", "replace").strip()
 
     def claim(self, turn: Turn, sheet: Sheet) -> None:
-        """Give it ``turn``; then read ``batches``."""
+        """Give it ``turn``; then read ``batches``. One that has just died fails the turn."""
+        if self.is_gone:
+            self._deliver([Failed(Died("the Claude CLI ended before it was asked"))])
+            return
         self.session.claim(turn, sheet)
+        self._flush()
+
+    def consult(self, subtype: str) -> None:
+        """Ask it something that is no turn; ``session.consulted`` is there when it has settled."""
+        self.session.consult(subtype)
         self._flush()
 
     def interrupt(self) -> None:

@@ -48,6 +48,8 @@ def scratch_directory(state: Path) -> Iterator[Path]:
     for other in (state / "tmp").glob("[0-9]*"):
         if not _is_alive(int(other.name)):
             shutil.rmtree(other, ignore_errors=True)
+    # One by one: the mode is not for parents.
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         yield directory

@@ -5,6 +5,7 @@ proves that a token is there, not that it works; a turn that was answered proves
 Nothing here is ever used to refuse a turn: every turn asks the CLI.
 """
 
+import asyncio
 import logging
 
 import msgspec
@@ -36,14 +37,14 @@ class LoginState(msgspec.Struct):
 
 
 class Login:
-    """Holds the verdict and renews it."""
+    """Holds the verdict and renews it. ``timeout_s`` (one look's time) may change at any time."""
 
     def __init__(self, probe: Probe, *, has_token: bool, timeout_s: float) -> None:
         self._probe = probe
         self._has_token = has_token
-        self._timeout_s = timeout_s
         self._state = LoginState()
-        self._is_checking = False
+        self._lock = asyncio.Lock()
+        self.timeout_s = timeout_s
 
     def state(self) -> LoginState:
         """Return the verdict of this moment; a turn's word expires."""
@@ -51,6 +52,11 @@ class Login:
         if state.ok_source == "request" and wall_clock() - state.ok_at > FRESH_S:
             state.ok, state.ok_source = None, "expired"
         return state
+
+    @property
+    def has_token(self) -> bool:
+        """Whether the login is a token from the environment."""
+        return self._has_token
 
     @property
     def is_due(self) -> bool:
@@ -69,16 +75,19 @@ class Login:
 
     async def check(self) -> None:
         """Ask the CLI. Two checks never run at once: the second returns at once."""
-        if self._is_checking:
-            return
-        self._is_checking = True
-        try:
+        if not self._lock.locked():
+            async with self._lock:
+                await self._check()
+
+    async def renew(self, *, has_token: bool) -> None:
+        """Forget what was known and ask again: another login is in force."""
+        async with self._lock:
+            self._has_token = has_token
+            self._state = LoginState()
             await self._check()
-        finally:
-            self._is_checking = False
 
     async def _check(self) -> None:
-        answer = await self._probe.ask_login(self._timeout_s)
+        answer = await self._probe.ask_login(self.timeout_s)
         state = self._state
         state.last_check = wall_clock()
         if answer is None:

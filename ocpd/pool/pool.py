@@ -6,7 +6,7 @@ parked here, leased to an attempt, or with the reaper.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from ocpd.aio import Nursery, steady_clock
 from ocpd.claude.argv import build_argv
 from ocpd.claude.lifecycle import State
-from ocpd.claude.wire import OfferedModel
+from ocpd.claude.wire import OfferedModel, RateLimitInfo
 from ocpd.errors import Overloaded, Upstream
 from ocpd.pool.child import Child, Spec
 from ocpd.pool.home import empty_directory
@@ -46,6 +46,7 @@ class PoolStatistics(msgspec.Struct, frozen=True):
 class _Parked(msgspec.Struct, frozen=True):
     child: Child
     cli: Cli
+    environment: Mapping[str, str]
 
 
 class Pool:
@@ -58,11 +59,13 @@ class Pool:
         state_directory: Path,
         limits: SpareLimits,
         patience: Patience | None = None,
+        on_limit: Callable[[RateLimitInfo], None] = lambda _: None,
     ) -> None:
         self._probe = probe
         self._environment = environment
         self._state_directory = state_directory
         self._limits = limits
+        self._on_limit = on_limit
         self._patience = patience or Patience()
         self._nursery = Nursery("pool")
         self._backoff = Backoff()
@@ -124,9 +127,24 @@ class Pool:
         """Take a leased process back; its turn is over. It is ended in the background."""
         if child.session.offered:
             self.offered = child.session.offered
+        if child.session.limit is not None:
+            self._on_limit(child.session.limit)
         if child.id in self._leased:
             self._retire(child)
             self._replan()
+
+    def change_limits(self, limits: SpareLimits) -> None:
+        """Keep as many spares as ``limits`` says from now on."""
+        self._limits = limits
+        self._replan()
+
+    def change_environment(self, environment: Mapping[str, str]) -> None:
+        """Start processes with ``environment`` from now on, and replace the spares: they know the
+        old login. Turns that run go on."""
+        self._environment = environment
+        for parked in list(self._parked.values()):
+            self._retire(parked.child)
+        self._replan()
 
     def statistics(self) -> PoolStatistics:
         """Return the counts of this moment."""
@@ -182,8 +200,9 @@ class Pool:
     def _take_spare(self, model: str, cli: Cli) -> Child | None:
         for entry in list(self._parked.values()):
             child = entry.child
-            if entry.cli.signature != cli.signature:
-                # The CLI was updated on disk: this one is of yesterday.
+            if entry.cli.signature != cli.signature or entry.environment is not self._environment:
+                # The CLI was updated on disk, or another login is in force: this one is of
+                # yesterday.
                 self._retire(child)
             elif child.model == model and child.session.state is State.PARKED:
                 del self._parked[child.id]
@@ -192,14 +211,14 @@ class Pool:
         return None
 
     async def _spawn(self, child_id: ChildId, model: str, cli: Cli) -> Child:
-        spec = Spec(
-            argv=build_argv(cli.path, model),
-            environment=self._environment,
-            directory=empty_directory(self._state_directory),
-            model=model,
-            sign_in=self._probe.sign_in,
-        )
         try:
+            spec = Spec(
+                argv=build_argv(cli.path, model),
+                environment=self._environment,
+                directory=empty_directory(self._state_directory),
+                model=model,
+                sign_in=self._probe.sign_in,
+            )
             child = await Child.spawn(child_id, spec, self._on_change)
         except OSError as error:
             self._backoff.fail(steady_clock())
@@ -215,9 +234,9 @@ class Pool:
 
     def _on_change(self, child: Child) -> None:
         if child.is_gone:
-            was_parked = self._parked.pop(child.id, None) is not None
-            is_early = child.id in self._leased and not child.session.asked_upstream
-            if was_parked or is_early:
+            self._parked.pop(child.id, None)
+            # Also one that is not parked or leased yet: it did not live to see it.
+            if not child.session.asked_upstream and child.id not in self._retiring:
                 self._backoff.fail(steady_clock())
                 _log.warning(
                     "child_died_early",
@@ -260,6 +279,7 @@ class Pool:
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._replan)
 
     async def _park(self, model: str) -> None:
+        environment = self._environment
         try:
             cli = await self._probe.current()
             child = await self._spawn(self._next_id(), model, cli)
@@ -270,11 +290,12 @@ class Pool:
             return
         finally:
             self._parking.remove(model)
-        if child.is_gone:
-            return
-        self._parked[child.id] = _Parked(child, cli)
+        if not child.is_gone:
+            self._parked[child.id] = _Parked(child, cli, environment)
         if self._is_closing:
             self._retire(child)
+        # What was surplus while it was on its way can only be stopped now.
+        self._replan()
 
     def _retire(self, child: Child) -> None:
         self._parked.pop(child.id, None)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import importlib.util
 import os
+import shlex
 import shutil
 import signal
 from collections.abc import Iterator, Mapping
@@ -16,10 +17,14 @@ from pathlib import Path
 
 import msgspec
 
-from ocpd.claude.version import FLOOR, Verdict, dotted, judge_version
+from ocpd.aio import steady_clock
+from ocpd.claude.version import FLOOR, Standing, Verdict, dotted, judge_version
 from ocpd.errors import Upstream
 
 VERSION_TIMEOUT_S = 20.0
+
+UNREADABLE_S = 30.0
+"""How long a CLI that told no version is taken at its word."""
 
 INSTALL_ADVICE = (
     f"install Claude Code {dotted(FLOOR)} or newer, or set CLAUDE_BIN to its path; "
@@ -57,10 +62,17 @@ _login: msgspec.json.Decoder[LoginAnswer] = msgspec.json.Decoder(LoginAnswer)
 def find_cli(configured: str, environ: Mapping[str, str]) -> str | None:
     """Return the path of the CLI: the configured one, PATH, the usual places, the wheel's."""
     if configured:
-        return configured if is_executable(configured) else None
+        return find_configured(configured, environ)
     if found := shutil.which("claude", path=environ.get("PATH", "")):
         return found
     return next((str(p) for p in _usual_places(environ) if is_executable(str(p))), None)
+
+
+def find_configured(configured: str, environ: Mapping[str, str]) -> str | None:
+    """Return the path of the CLI that setting claudeBin names; a bare name is looked up on PATH."""
+    if "/" not in configured:
+        return shutil.which(configured, path=environ.get("PATH", ""))
+    return configured if is_executable(configured) else None
 
 
 def is_executable(path: str) -> bool:
@@ -98,9 +110,9 @@ def _bundled() -> Path | None:
 def sign_in_command(path: str, environ: Mapping[str, str]) -> str:
     """Return the exact command that signs in the CLI at ``path``."""
     on_path = shutil.which("claude", path=environ.get("PATH", "")) == path
-    command = f"{'claude' if on_path else path} auth login"
+    command = f"{'claude' if on_path else shlex.quote(path)} auth login"
     if directory := environ.get("CLAUDE_CONFIG_DIR"):
-        command = f"CLAUDE_CONFIG_DIR={directory} {command}"
+        command = f"CLAUDE_CONFIG_DIR={shlex.quote(directory)} {command}"
     return command
 
 
@@ -140,7 +152,14 @@ class Probe:
         self._environ = environ
         self._child_environment = child_environment
         self._lock = asyncio.Lock()
+        self._inspected_at = 0.0
         self.latest: Cli | None = None
+
+    def change(self, configured: str, child_environment: Mapping[str, str]) -> None:
+        """Look for the CLI that setting claudeBin names now, and run it in this environment."""
+        self._child_environment = child_environment
+        if configured != self._configured:
+            self._configured, self.latest = configured, None
 
     @property
     def sign_in(self) -> str:
@@ -159,16 +178,26 @@ class Probe:
         return cli
 
     async def look(self) -> Cli | None:
-        """Find the CLI and its version; both are cached until the file changes."""
-        if self.latest is not None and self.latest.signature == _signature(self.latest.path):
+        """Find the CLI and its version; both are kept until the file changes. A CLI that told no
+        version is asked again after a while."""
+        if self.latest is not None and self._is_current(self.latest, self.latest.path):
             return self.latest
         async with self._lock:
             path = find_cli(self._configured, self._environ)
             if path is None:
                 self.latest = None
-            elif self.latest is None or self.latest.signature != _signature(path):
+            elif self.latest is None or not self._is_current(self.latest, path):
                 self.latest = await self._inspect(path)
+                self._inspected_at = steady_clock()
             return self.latest
+
+    def _is_current(self, cli: Cli, path: str) -> bool:
+        if cli.signature != _signature(path):
+            return False
+        if cli.verdict.standing is not Standing.UNREADABLE:
+            return True
+        # Perhaps it only stumbled: a machine that has just started is slow.
+        return steady_clock() - self._inspected_at < UNREADABLE_S
 
     async def _inspect(self, path: str) -> Cli:
         signature = _signature(path)

@@ -1,21 +1,30 @@
-"""A started program with its three pipes on the loop, and its exit.
+"""A started program with its three streams on the loop, and its exit.
 
 What may live here: file descriptors, pids and signals; nothing of what the program says.
 
 ``subprocess.Popen`` starts it and not the loop's own ``subprocess_exec``: Popen can use vfork,
 which took 0.8 ms and 0.1 ms CPU where uvloop's fork blocked the loop for 15 ms (measured with a
 CLI of 380 MB on two cores). Every stream that runs meanwhile would feel that.
+
+Its streams are socket pairs and not pipes: uvloop 0.23 closes the descriptor of a pipe object
+twice (seen with strace), and between the two another thread may have been given that number.
 """
 
 import asyncio
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import Protocol
+
+from ocpd.aio import finish
+
+CONNECT_S = 5.0
+"""How long connecting three sockets may take; it takes well under a millisecond."""
 
 
 class Audience(Protocol):
@@ -40,7 +49,7 @@ class Audience(Protocol):
 
 
 class _Reader(asyncio.Protocol):
-    """One output pipe."""
+    """One output stream."""
 
     def __init__(self, audience: Audience, *, is_stdout: bool) -> None:
         self._hear = audience.stdout_received if is_stdout else audience.stderr_received
@@ -57,10 +66,14 @@ class _Reader(asyncio.Protocol):
 class Process:
     """A running program in a process group of its own. Made by ``start``."""
 
-    def __init__(self, popen: subprocess.Popen[bytes], audience: Audience) -> None:
+    def __init__(
+        self, popen: subprocess.Popen[bytes], audience: Audience, ends: Sequence[socket.socket]
+    ) -> None:
         self._popen = popen
         self._audience = audience
         self._transports: list[asyncio.BaseTransport] = []
+        # Our ends of stdin, stdout and stderr, as long as no transport holds them.
+        self._loose = list(ends)
         self._stdin: asyncio.WriteTransport | None = None
         self._stdout: asyncio.ReadTransport | None = None
 
@@ -86,20 +99,22 @@ class Process:
 
         If cancelled, the program is killed.
         """
-        popen = subprocess.Popen(  # noqa: ASYNC220, S603 - see the module's docstring
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=dict(environment),
-            cwd=directory,
-            # A group of its own, so that a kill reaches what the program itself starts.
-            start_new_session=True,
-        )
-        process = cls(popen, audience)
+        pairs = [socket.socketpair() for _ in range(3)]
+        try:
+            popen = _popen(argv, environment, directory, [theirs for _, theirs in pairs])
+        except BaseException:
+            for ours, _ in pairs:
+                ours.close()
+            raise
+        finally:
+            for _, theirs in pairs:
+                theirs.close()
+        process = cls(popen, audience, [ours for ours, _ in pairs])
         process._watch_exit()
         try:
-            await process._connect()
+            # To its end also if cancelled: half-made transports could not be closed.
+            await finish(process._connect(), CONNECT_S)
+            process._check_streams()
         except BaseException:
             process.signal_group(signal.SIGKILL)
             process.close()
@@ -134,24 +149,32 @@ class Process:
                 os.killpg(self._popen.pid, number)
 
     def close(self) -> None:
-        """Close the pipes; call it once the program has exited."""
+        """Close the streams; call it once the program has exited."""
+        if self._stdin is not None:
+            # What it did not read it will never read.
+            self._stdin.abort()
         for transport in self._transports:
             transport.close()
+        for end in self._loose:
+            end.close()
 
     async def _connect(self) -> None:
+        audience = self._audience
+        self._stdin = await self._hold(asyncio.Protocol())
+        self._stdout = await self._hold(_Reader(audience, is_stdout=True))
+        await self._hold(_Reader(audience, is_stdout=False))
+
+    async def _hold(self, protocol: asyncio.Protocol) -> asyncio.Transport:
         loop = asyncio.get_running_loop()
-        popen, audience = self._popen, self._audience
-        stdin, stdout, stderr = (
-            cast("IO[bytes]", p) for p in (popen.stdin, popen.stdout, popen.stderr)
-        )
-        self._stdin, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, stdin)
-        self._transports.append(self._stdin)
-        self._stdout, _ = await loop.connect_read_pipe(
-            lambda: _Reader(audience, is_stdout=True), stdout
-        )
-        self._transports.append(self._stdout)
-        errors, _ = await loop.connect_read_pipe(lambda: _Reader(audience, is_stdout=False), stderr)
-        self._transports.append(errors)
+        transport, _ = await loop.create_unix_connection(lambda: protocol, sock=self._loose[0])
+        # It closes the socket from here on.
+        del self._loose[0]
+        self._transports.append(transport)
+        return transport
+
+    def _check_streams(self) -> None:
+        if self._loose:
+            raise TimeoutError("the streams of a new program could not be connected")
 
     def _watch_exit(self) -> None:
         loop = asyncio.get_running_loop()
@@ -174,3 +197,22 @@ class Process:
 
     def _reap(self) -> None:
         self._audience.exited(self._popen.wait())
+
+
+def _popen(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    directory: Path,
+    ends: Sequence[socket.socket],
+) -> subprocess.Popen[bytes]:
+    stdin, stdout, stderr = (end.fileno() for end in ends)
+    return subprocess.Popen(  # noqa: S603 - the command is ours, see claude.argv
+        list(argv),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=dict(environment),
+        cwd=directory,
+        # A group of its own, so that a kill reaches what the program itself starts.
+        start_new_session=True,
+    )

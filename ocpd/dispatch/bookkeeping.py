@@ -1,0 +1,85 @@
+"""From what happened to what the store keeps: a row of the usage book, the plan's windows.
+
+What may live here: translations; counting is ``ledger``'s, keeping is the store's.
+"""
+
+from collections.abc import Iterable
+
+from ocpd.claude.wire import RateLimitInfo
+from ocpd.pool.allowance import Window
+from ocpd.store.plan import PlanBook
+from ocpd.store.sums import UsageRow
+from ocpd.turn.outcome import Outcome, TurnState
+
+HTTP_CANCELLED = 499
+"""nginx's word for a client that went away; it was never sent."""
+
+
+def usage_row(outcome: Outcome, now: float) -> UsageRow:
+    """Return the row of a closed ``outcome``; ``now`` is epoch seconds."""
+    first = next((a.first_event_at for a in outcome.attempts if a.first_event_at), None)
+    usage = outcome.usage
+    return UsageRow(
+        at=now,
+        turn_id=outcome.turn_id,
+        key_id=outcome.caller.key_id,
+        key_name=outcome.caller.name,
+        model=outcome.model,
+        asked_model=outcome.asked_model,
+        dialect=outcome.dialect,
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.output_tokens,
+        cached_tokens=usage.cache_read_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=outcome.cost_usd,
+        first_ms=_span_ms(outcome.opened_at, first),
+        total_ms=_span_ms(outcome.opened_at, outcome.closed_at) or 0,
+        queued_ms=_span_ms(outcome.opened_at, outcome.admitted_at) or 0,
+        status=outcome.state.value,
+        http_status=_http_status(outcome),
+        prompt_chars=outcome.prompt_chars,
+        response_chars=outcome.response_chars,
+        stream=outcome.stream,
+    )
+
+
+def note_plan(plan: PlanBook, info: RateLimitInfo, now: float) -> None:
+    """Keep what the CLI said of the plan at ``now`` (epoch seconds).
+
+    Older CLIs tell one window at a time, newer ones all of them in ``unifiedWindows``.
+    """
+    for name, window in info.unifiedWindows.items():
+        status = window.status or info.status
+        plan.note(name, window.utilization, window.resetsAt, status, now)
+    if info.rateLimitType and info.rateLimitType not in info.unifiedWindows:
+        plan.note(info.rateLimitType, info.utilization, info.resetsAt, info.status, now)
+    if info.overageStatus:
+        plan.note("overage", None, None, info.overageStatus, now)
+
+
+def note_allowance(plan: PlanBook, windows: Iterable[Window], now: float) -> None:
+    """Keep what the CLI answered at ``now`` (epoch seconds) when it was asked.
+
+    That answer has no status of its own: what was known stays, unless the window is used up or
+    began anew.
+    """
+    known = plan.latest()
+    for window in windows:
+        before = known.get(window.name)
+        if window.utilization is not None and window.utilization >= 1:
+            status = "rejected"
+        elif before is None or (before.resets_at is not None and before.resets_at <= now):
+            status = "allowed"
+        else:
+            status = before.status
+        plan.note(window.name, window.utilization, window.resets_at, status, now)
+
+
+def _http_status(outcome: Outcome) -> int:
+    if outcome.error is not None:
+        return outcome.error.status
+    return 200 if outcome.state is TurnState.FINISHED else HTTP_CANCELLED
+
+
+def _span_ms(start: float, end: float | None) -> int | None:
+    return None if end is None else round((end - start) * 1000)

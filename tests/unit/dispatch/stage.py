@@ -1,0 +1,152 @@
+"""What the tests of dispatch share: a pool of puppets, whose words and silences are the test's.
+
+What may live here: stand-ins. What is expected stands in the tests.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import cast
+
+from ocpd.claude.claim import Sheet
+from ocpd.dispatch.admission import Admission
+from ocpd.dispatch.attempt import Job, TimeLimits
+from ocpd.dispatch.hall import Hall
+from ocpd.dispatch.ledger import Ledger
+from ocpd.errors import Died, OcpdError
+from ocpd.pool.child import Child
+from ocpd.pool.pool import Pool
+from ocpd.pool.reaper import Patience
+from ocpd.sched.staffing import ChildId
+from ocpd.turn.events import (
+    Event,
+    Failed,
+    Finished,
+    Settled,
+    Started,
+    StopReason,
+    TextDelta,
+    Usage,
+)
+from ocpd.turn.outcome import Outcome
+from ocpd.turn.request import Turn
+from tests.unit.claude.stage import MODEL, ask
+
+USAGE = Usage(input_tokens=3, output_tokens=5)
+STARTED = Started(MODEL)
+FINISHED = Finished(StopReason.END_TURN, USAGE)
+SETTLED = Settled(USAGE, 0.25)
+STILLBORN = Failed(Died("gone"))
+GOOD: tuple[Event, ...] = (STARTED, TextDelta("Hello"), FINISHED)
+
+SHORT = Patience(interrupt_s=0.05, close_s=0.05, term_s=0.05)
+
+
+class Puppet:
+    """A child without a process. ``say`` makes it speak; ``settle`` ends its turn."""
+
+    def __init__(self, number: int, *batches: Sequence[Event]) -> None:
+        self.id = ChildId(number)
+        self.claimed: list[Turn] = []
+        self.interrupts = 0
+        self._batches = deque([list(batch) for batch in batches])
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self.refuses: Exception | None = None
+
+    def claim(self, turn: Turn, _sheet: Sheet) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.claimed.append(turn)
+
+    def say(self, *events: Event) -> None:
+        self._batches.append(list(events))
+        self._wake.set()
+
+    def settle(self, *events: Event) -> None:
+        if events:
+            self.say(*events)
+        self._settled.set()
+
+    def interrupt(self) -> None:
+        self.interrupts += 1
+
+    def time_out(self, error: OcpdError) -> None:
+        self.say(Failed(error))
+
+    async def next_batch(self) -> list[Event]:
+        while not self._batches:
+            self._wake.clear()
+            await self._wake.wait()
+        return self._batches.popleft()
+
+    def take_nowait(self) -> list[Event]:
+        left = [event for batch in self._batches for event in batch]
+        self._batches.clear()
+        return left
+
+    async def wait_settled(self) -> None:
+        await self._settled.wait()
+
+
+class Puppets:
+    """A pool that leases its puppets in order; an error in the row is raised instead."""
+
+    def __init__(self, *row: Puppet | OcpdError) -> None:
+        self._row = deque(row)
+        self.returned: list[Puppet] = []
+        self.leased: list[tuple[str, bool]] = []
+
+    async def lease(self, model: str, *, is_listed: bool) -> Puppet:
+        self.leased.append((model, is_listed))
+        next_one = self._row.popleft()
+        if isinstance(next_one, OcpdError):
+            raise next_one
+        return next_one
+
+    def give_back(self, child: Puppet) -> None:
+        self.returned.append(child)
+
+    @property
+    def pool(self) -> Pool:
+        """Itself, as its users know it."""
+        return cast("Pool", self)
+
+
+def as_child(puppet: Puppet) -> Child:
+    """The puppet, as its users know it."""
+    return cast("Child", puppet)
+
+
+class Scene:
+    """A hall over puppets, with its books."""
+
+    def __init__(
+        self,
+        *row: Puppet | OcpdError,
+        places: int = 2,
+        waiting: int = 1,
+        limits: TimeLimits | None = None,
+    ) -> None:
+        self.puppets = Puppets(*row)
+        self.closed: list[Outcome] = []
+        self.ledger = Ledger(self.closed.append)
+        self.admission = Admission(places, waiting, retry_after_s=3)
+        self.hall = Hall(
+            self.puppets.pool, self.admission, self.ledger, limits or TimeLimits(60, 60), SHORT
+        )
+
+    def assert_at_rest(self) -> None:
+        """Every place and every puppet came back, every outcome is closed once."""
+        now = self.admission.statistics()
+        assert (now.running, now.waiting) == (0, 0)
+        assert self.ledger.statistics().active == 0
+        assert not any(outcome.is_open for outcome in self.closed)
+        for outcome in self.closed:
+            assert all(attempt.closed_at is not None for attempt in outcome.attempts)
+        assert len(set(map(id, self.closed))) == len(self.closed)
+
+
+def job(*, is_listed: bool = True) -> Job:
+    """One short question."""
+    return Job(ask(), Sheet(), is_listed)
