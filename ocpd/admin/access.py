@@ -1,0 +1,251 @@
+"""Who may do what at the back door: Open, Own, Read, Write, for Unix peer, loopback, keys.
+
+What may live here: the judgement over one request, as a value (``Actor``) or a refusal. Facts come
+as arguments: the kernel's uid, the address, the headers; nothing here asks a socket.
+
+A browser on this machine can reach the TCP port, and so can a proxy that forwards strangers: so
+loopback alone proves nothing. The reasons stand beside the checks.
+"""
+
+import enum
+import ipaddress
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+import msgspec
+
+from ocpd.errors import BadRequest, OcpdError, Refused, Unauthorized
+from ocpd.http.credentials import read_tokens
+from ocpd.http.message import Headers, Request
+from ocpd.store.records import KeyRecord
+
+
+class Access(enum.Enum):
+    """What a route asks for."""
+
+    OPEN = "open"
+    """Anybody whose request is not a foreign web page's."""
+    OWN = "own"
+    """Read, or the holder of a key, who sees what is his."""
+    READ = "read"
+    WRITE = "write"
+
+
+class Via(enum.Enum):
+    """Through which door an actor came, and on what ground."""
+
+    UNIX = "unix"
+    ADMIN = "admin-key"
+    LOOPBACK = "loopback"
+    KEY = "key"
+    NOBODY = "nobody"
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who asks. ``uid`` is the kernel's word on a Unix peer, ``user`` that user's name if there is
+    one; ``key`` is set exactly for ``Via.KEY``."""
+
+    via: Via
+    uid: int | None = None
+    user: str | None = None
+    key: KeyRecord | None = None
+
+    @property
+    def name(self) -> str:
+        """What the books call the actor."""
+        match self.via:
+            case Via.UNIX:
+                return self.user or f"uid {self.uid}"
+            case Via.ADMIN:
+                return "admin"
+            case Via.LOOPBACK:
+                return "local"
+            case Via.KEY:
+                return self.key.name if self.key is not None else "key"
+            case Via.NOBODY:
+                return "nobody"
+            case _:
+                assert_never(self.via)
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """The settings that count here. ``hosts`` are names of this machine beside the loopback ones,
+    in lower case; ``any_address``: it listens beyond loopback, so any plain address may be its
+    own (a name could be made to point here by a stranger, an address cannot)."""
+
+    loopback_admin: str = "read"
+    auth_mode: str = "none"
+    hosts: frozenset[str] = frozenset()
+    any_address: bool = False
+
+
+class Tokens(Protocol):
+    """What is known of tokens; ``store.keys`` is one."""
+
+    def find(self, token: str) -> KeyRecord | None:
+        """The key that ``token`` is, if it may be used."""
+        ...
+
+    def is_admin(self, token: str) -> bool:
+        """Whether it is the admin key."""
+        ...
+
+
+class Doorman:
+    """Judges requests. ``may_enter`` tells of a Unix peer's uid whether it may come in, although
+    the socket's mode decided that already; ``name_user`` its name."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        policy: Callable[[], Policy],
+        may_enter: Callable[[int], bool],
+        name_user: Callable[[int], str | None],
+    ) -> None:
+        self._tokens = tokens
+        self._policy = policy
+        self._may_enter = may_enter
+        self._name_user = name_user
+
+    def admit(self, request: Request, access: Access) -> Actor:
+        """Return who asks, if that one may; else raise Unauthorized (401: a key or a setting would
+        help) or Refused (403)."""
+        policy = self._policy()
+        _refuse_strangers(request, policy)
+        actor = self._identify(request, policy)
+        match actor.via:
+            case Via.UNIX | Via.ADMIN:
+                return actor
+            case Via.LOOPBACK:
+                _judge_loopback(request, access, policy)
+            case Via.KEY:
+                if access not in (Access.OPEN, Access.OWN):
+                    raise Refused("this key is not the admin key", code="not_admin")
+            case Via.NOBODY:
+                if access is not Access.OPEN:
+                    raise _locked("this needs the admin key as Bearer token")
+            case _:
+                assert_never(actor.via)
+        return actor
+
+    def _identify(self, request: Request, policy: Policy) -> Actor:
+        token = read_token(request.headers)
+        is_forwarded = _is_forwarded(request.headers)
+        if request.uid is not None and not is_forwarded:
+            if not self._may_enter(request.uid):
+                raise Refused(
+                    f"uid {request.uid} is neither root, nor ocpd's user, nor in the group of"
+                    " the socket",
+                    code="foreign_uid",
+                )
+            return Actor(Via.UNIX, request.uid, self._name_user(request.uid))
+        if token is not None:
+            if self._tokens.is_admin(token):
+                return Actor(Via.ADMIN, request.uid)
+            if (key := self._tokens.find(token)) is not None:
+                return Actor(Via.KEY, request.uid, key=key)
+            if policy.auth_mode != "none":
+                raise Unauthorized("the token is unknown, revoked or expired", code="bad_token")
+        if request.uid is None and not is_forwarded and is_loopback(request.peer):
+            return Actor(Via.LOOPBACK)
+        return Actor(Via.NOBODY, request.uid)
+
+
+def read_token(headers: Headers) -> str | None:
+    """Return the token a request carries, if any.
+
+    Raises BadRequest (400) for two that differ: which of them counted would be a guess.
+    """
+    found = read_tokens(headers)
+    if len(found) > 1:
+        raise BadRequest("the request carries two different tokens", code="two_tokens")
+    return found[0] if found else None
+
+
+def is_loopback(peer: str) -> bool:
+    """Whether an address is this machine's own, also spelled as IPv6 (``::ffff:127.0.0.1``)."""
+    try:
+        address = ipaddress.ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _is_forwarded(headers: Headers) -> bool:
+    """Whether a proxy passed the request on: then the address is the proxy's, and so is the uid."""
+    return any(
+        name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded")
+        for name, _ in headers
+    )
+
+
+def _refuse_strangers(request: Request, policy: Policy) -> None:
+    headers = request.headers
+    hosts = headers.get_all("host")
+    host = hosts[0] if hosts else "localhost"
+    # Over a Unix socket Host is whatever the client made up; no name led it here.
+    if request.uid is None and not _is_own_host(host, policy):
+        # DNS rebinding: a page's own name that suddenly points at 127.0.0.1.
+        raise Refused(
+            f"the Host header names {host[:100]!r}, which is not this machine", code="foreign_host"
+        )
+    for origin in headers.get_all("origin"):
+        # A page of any site may post to a loopback port without asking first; ssh -L makes a port
+        # even of a Unix socket.
+        if origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+            raise Refused(
+                f"web pages of {origin[:100]!r} may not administer ocpd", code="foreign_origin"
+            )
+
+
+def _is_own_host(host: str, policy: Policy) -> bool:
+    name = _bare_host(host).lower().rstrip(".")
+    if name == "localhost" or name in policy.hosts:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback or policy.any_address
+    except ValueError:
+        return False
+
+
+def _bare_host(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
+
+
+def _judge_loopback(request: Request, access: Access, policy: Policy) -> None:
+    """Judge a caller from this machine without a token. Raises Unauthorized or Refused."""
+    if access is Access.OPEN:
+        return
+    if policy.loopback_admin not in ("read", "full"):
+        raise _locked("callers without a token may not read this here")
+    if access is not Access.WRITE:
+        return
+    if policy.loopback_admin != "full":
+        raise _locked("changes over TCP need the admin key as Bearer token")
+    if _is_from_browser(request.headers) and not _is_json(request.headers):
+        # A form can send text/plain and the like across sites; JSON it cannot without a preflight,
+        # which is never granted here.
+        raise Refused(
+            "a change from a web page must have content-type application/json",
+            code="json_required",
+        )
+
+
+def _is_from_browser(headers: Headers) -> bool:
+    return any(name == "origin" or name.startswith("sec-fetch-") for name, _ in headers)
+
+
+def _is_json(headers: Headers) -> bool:
+    kinds = headers.get_all("content-type")
+    return len(kinds) == 1 and kinds[0].partition(";")[0].strip().lower() == "application/json"
+
+
+def _locked(what: str) -> OcpdError:
+    return Unauthorized(
+        f"{what}. From this machine: use ocpctl, which needs no key, or set loopbackAdmin (off,"
+        " read or full).",
+        code="admin_key_required",
+    )
