@@ -3,11 +3,12 @@
 import os
 import sys
 
-from ocpd.__main__ import load_everything, serve
+import msgspec
+
+from ocpd.__main__ import read_start, serve
 from ocpd.claude.argv import Lane
 
 if __name__ == "__main__":
-    loaded, models = load_everything(sys.argv[1:])
     lane = Lane(
         name="bench",
         environment=(
@@ -16,4 +17,4 @@ if __name__ == "__main__":
         ),
         demo=True,
     )
-    sys.exit(serve(loaded, models, lane))
+    sys.exit(serve(msgspec.structs.replace(read_start(sys.argv[1:]), lane=lane)))

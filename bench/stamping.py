@@ -12,7 +12,8 @@ import time
 
 def event(kind: str, **fields: object) -> bytes:
     """One server-sent event as a chunk of HTTP/1.1."""
-    payload = f"event: {kind}\ndata: {json.dumps({'type': kind, **fields}, separators=(',', ':'))}\n\n".encode()
+    data = json.dumps({"type": kind, **fields}, separators=(",", ":"))
+    payload = f"event: {kind}\ndata: {data}\n\n".encode()
     return b"%x\r\n%s\r\n" % (len(payload), payload)
 
 

@@ -7,7 +7,6 @@ port is taken. 78 (EX_CONFIG): a setting does not fit; trying again will not hel
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -15,58 +14,70 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import uvloop
 
-from ocpd.claude.argv import Lane
-from ocpd.daemon import VERSION, CannotListen, Daemon, describe, open_daemon
+from ocpd.aio import Nursery, steady_clock
+from ocpd.daemon.greeting import describe
+from ocpd.daemon.house import open_daemon
+from ocpd.daemon.start import CannotStart, Start
+from ocpd.daemon.state import Daemon
+from ocpd.daemon.version import VERSION
 from ocpd.log import configure
 from ocpd.models import Models, load_models
 from ocpd.notify import Notifier
-from ocpd.settings import KNOBS, Loaded, SettingsError, load_settings
+from ocpd.settings.knob import SettingsError
+from ocpd.settings.load import load_settings
+from ocpd.settings.table import KNOBS
+from ocpd.settings.values import Settings
 
 EX_CONFIG = 78
-
-_log = logging.getLogger("ocpd.daemon")
 
 
 def main() -> int:
     """Run ocpd in the foreground until SIGINT or SIGTERM."""
     try:
-        loaded, models = load_everything(sys.argv[1:])
+        start = read_start(sys.argv[1:])
     except ValueError as error:
         return _refuse(error)
-    return serve(loaded, models, Lane())
+    return serve(start)
 
 
-def load_everything(argv: list[str]) -> tuple[Loaded, Models]:
+def read_start(argv: list[str]) -> Start:
     """Read command line, environment, config file and models table.
 
-    Raises SettingsError, or ValueError for a broken models table; both name what does not fit.
-    Raises SystemExit for flags that do not exist, for --help and for --version.
+    Raises SettingsError naming what does not fit. Raises SystemExit for flags that do not exist,
+    for --help and for --version.
     """
     arguments = vars(_parser().parse_args(argv))
     config = arguments.pop("config")
     given = {key: value for key, value in arguments.items() if value is not None}
-    return load_settings(given, os.environ, read_config(config, os.environ)), read_models()
+    file = read_config(config, os.environ)
+    return Start(
+        environ=os.environ,
+        argv=given,
+        file=file,
+        loaded=load_settings(given, os.environ, file),
+        read_file=lambda: read_config(config, os.environ),
+        read_models=read_models,
+    )
 
 
-def serve(loaded: Loaded, models: Models, lane: Lane, notice: str = "") -> int:
+def serve(start: Start, notice: str = "") -> int:
     """Serve until a signal; returns the exit code. ``notice`` is printed with the greeting."""
-    settings = loaded.settings
-    configure(settings.log_level, settings.log_format, sys.stderr)
-    for note in loaded.notes:
-        _log.warning("setting_has_no_effect", extra={"note": note})
+    settings = start.loaded.settings
+    ring = configure(settings.log_level, settings.log_format, sys.stderr)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(loaded, models, lane, notice))
+            return runner.run(_run(msgspec.structs.replace(start, ring=ring), notice))
     except SettingsError as error:
         return _refuse(error)
-    except CannotListen as error:
+    except CannotStart as error:
         print(f"ocpd: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
         return 1
 
 
-async def _run(loaded: Loaded, models: Models, lane: Lane, notice: str) -> int:
+async def _run(start: Start, notice: str) -> int:
     notifier = Notifier()
     stop = asyncio.Event()
     stop_now = asyncio.Event()
@@ -77,7 +88,12 @@ async def _run(loaded: Loaded, models: Models, lane: Lane, notice: str) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
-    async with open_daemon(loaded.settings, models, os.environ, lane) as daemon:
+    # Until it is ready there is nothing to reload; without this, SIGHUP would end it.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    async with open_daemon(start) as daemon, Nursery("reload") as nursery:
+        loop.add_signal_handler(
+            signal.SIGHUP, lambda: nursery.spawn(_reload(daemon, notifier), "SIGHUP")
+        )
         notifier.ready(f"serving on {daemon.url}")
         if "NOTIFY_SOCKET" not in os.environ:
             print(describe(daemon) + notice, flush=True)  # noqa: T201 - the greeting
@@ -85,6 +101,12 @@ async def _run(loaded: Loaded, models: Models, lane: Lane, notice: str) -> int:
         notifier.stopping()
         await _drain(daemon, stop_now)
     return 0
+
+
+async def _reload(daemon: Daemon, notifier: Notifier) -> None:
+    notifier.reloading(steady_clock())
+    await daemon.reload()
+    notifier.ready(f"serving on {daemon.url}")
 
 
 async def _drain(daemon: Daemon, stop_now: asyncio.Event) -> None:
@@ -116,11 +138,22 @@ def read_config(path: str | None, environ: Mapping[str, str]) -> dict[str, objec
     return {}
 
 
-def read_models() -> Models:
-    """Read the models table that ocpd carries. Raises ValueError naming the entry."""
+def read_models(settings: Settings) -> Models:
+    """Read the models table that ocpd carries, changed by setting modelsFile.
+
+    Raises SettingsError naming the entry that does not fit.
+    """
     here = Path(__file__).parent
     inside = here / "models.json"
-    return load_models((inside if inside.exists() else here.parent / "models.json").read_bytes())
+    own = (inside if inside.exists() else here.parent / "models.json").read_bytes()
+    if not settings.models_file:
+        return load_models(own)
+    try:
+        return load_models(own, Path(settings.models_file).read_bytes())
+    except OSError as error:
+        raise SettingsError(f"modelsFile: {settings.models_file}: {error.strerror}") from error
+    except ValueError as error:
+        raise SettingsError(f"{error} (in {settings.models_file})") from error
 
 
 def _refuse(error: Exception) -> int:

@@ -206,14 +206,22 @@ def configure(level: str, format: str, stream: TextIO) -> Ring:  # noqa: A002 - 
     a level that logging does not know.
     """
     lines, ring = Lines(stream), Ring()
-    text = format == "text" or (format == "auto" and stream.isatty())
-    lines.setFormatter(TextFormatter() if text else JsonFormatter())
     root = logging.getLogger()
-    root.setLevel(level.upper())
     for handler in [h for h in root.handlers if isinstance(h, Lines | Ring)]:
         root.removeHandler(handler)
         handler.close()
     for handler in (lines, ring):
         handler.addFilter(TurnFilter())
         root.addHandler(handler)
+    adjust(level, format)
     return ring
+
+
+def adjust(level: str, format: str) -> None:  # noqa: A002 - the setting's name
+    """Log at ``level`` and in ``format`` from now on, to where ``configure`` said."""
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    for handler in root.handlers:
+        if isinstance(handler, Lines):
+            text = format == "text" or (format == "auto" and handler.stream.isatty())
+            handler.setFormatter(TextFormatter() if text else JsonFormatter())

@@ -19,7 +19,7 @@ from ocpd.pool.login import Login, LoginState
 from ocpd.pool.pool import Pool, PoolStatistics
 from ocpd.pool.probe import INSTALL_ADVICE, Probe
 from ocpd.sched.queue import QueueStatistics
-from ocpd.settings import Settings
+from ocpd.settings.values import Settings
 
 REJECTIONS_TO_DEGRADE = 2
 RECENT_SHOWN = 5
@@ -120,19 +120,19 @@ class Report(msgspec.Struct, rename="camel"):
 class Sources(msgspec.Struct, frozen=True):
     """Where the numbers come from."""
 
-    settings: Settings
+    settings: Callable[[], Settings]
     probe: Probe
     login: Login
     pool: Pool
     admission: Admission
     ledger: Ledger
-    models: Models
+    models: Callable[[], Models]
 
 
 class Health:
     """Answers /health; always 200, since who asks wants to know."""
 
-    def __init__(self, sources: Sources, *, version: str, demo: bool, nursery: Nursery) -> None:
+    def __init__(self, sources: Sources, version: str, demo: bool, nursery: Nursery) -> None:
         self._sources = sources
         self._version = version
         self._demo = demo
@@ -169,8 +169,8 @@ class Health:
             stats=_stats(ledger, queue),
             concurrency=_concurrency(queue),
             processes=s.pool.statistics(),
-            models=_drift(s.models, s.pool.offered),
-            config=_config(s.settings),
+            models=_drift(s.models(), s.pool.offered),
+            config=_config(s.settings()),
             recent_errors=[_recent(note) for note in s.ledger.recent_errors()[-RECENT_SHOWN:]],
         )
 

@@ -1,7 +1,7 @@
 """``GET /v1/models`` and ``GET /v1/models/{id}``.
 
-What may live here: the models table in OpenAI's shape. The answers never change while the daemon
-runs, so they are written once.
+What may live here: the models table in OpenAI's shape. The answers hardly ever change, so they are
+written once for each table.
 """
 
 import msgspec
@@ -37,8 +37,13 @@ class Listing:
     """Answers for the models table; ``created`` is epoch seconds, the daemon's start."""
 
     def __init__(self, models: Models, created: int) -> None:
+        self._created = created
+        self.adopt(models)
+
+    def adopt(self, models: Models) -> None:
+        """Answer for ``models`` from now on."""
         self._models = models
-        cards = [_card(model, created) for model in models.listing]
+        cards = [_card(model, self._created) for model in models.listing]
         self._all = _answer(ModelList(cards))
         self._one = {card.id: _answer(card) for card in cards}
 

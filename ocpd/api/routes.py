@@ -8,15 +8,15 @@ from ocpd.api.health import Health
 from ocpd.api.listing import Listing
 from ocpd.api.turns import Turns
 from ocpd.http.exchange import Handler
-from ocpd.http.router import Route, Router
+from ocpd.http.router import Route
 
 
-def front_door(chat: Turns, listing: Listing, health: Health) -> Router:
-    """Return the table of public routes."""
+def front_door(chat: Turns, listing: Listing, health: Health) -> tuple[Route, ...]:
+    """Return the public routes, for a router."""
     rows: tuple[tuple[str, str, Handler], ...] = (
         ("POST", "/v1/chat/completions", chat.handle),
         ("GET", "/v1/models", listing.show_all),
         ("GET", "/v1/models/{id}", listing.show_one),
         ("GET", "/health", health.show),
     )
-    return Router([Route(method, path, guard(handler)) for method, path, handler in rows])
+    return tuple(Route(method, path, guard(handler)) for method, path, handler in rows)

@@ -1,11 +1,13 @@
 """A real ocpd in a thread of the test's process, on a real port, and as a process of its own.
 
 What may live here: starting, asking and stopping it. The daemon is the product's own, built by
-``ocpd.daemon.open_daemon``; only settings and lane are the test's.
+``ocpd.daemon.house.open_daemon``; only settings and lane are the test's.
 """
 
 import asyncio
+import hashlib
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,9 +20,13 @@ import uvloop
 from ocpd.__main__ import read_models
 from ocpd.api.health import Report
 from ocpd.claude.argv import Lane
-from ocpd.daemon import Daemon, open_daemon
+from ocpd.daemon.house import open_daemon
+from ocpd.daemon.start import Start
+from ocpd.daemon.state import Daemon
 from ocpd.models import Models
-from ocpd.settings import Settings
+from ocpd.settings.load import Loaded
+from ocpd.settings.table import KNOBS
+from ocpd.settings.values import Settings
 
 T = TypeVar("T")
 
@@ -43,8 +49,34 @@ def child_environ(home: Path, cli: Path) -> dict[str, str]:
         "PATH": f"{cli.parent}:{os.environ.get('PATH', '')}",
         "HOME": str(home),
         "OCPD_STATE_DIR": str(home / "state"),
+        "OCPD_SOCKET": socket_of(home),
         "LANG": "C.UTF-8",
     }
+
+
+def socket_of(home: Path) -> str:
+    """A path for the Unix socket of the daemon of ``home``. Not below it: a test's folder has a
+    long name, and a socket's path may have a hundred bytes."""
+    digest = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+    return f"{tempfile.gettempdir()}/ocpd-{os.getpid()}-{digest}.sock"
+
+
+def start_with(
+    settings: Settings,
+    environ: Mapping[str, str],
+    lane: Lane | None = None,
+    models: Models | None = None,
+) -> Start:
+    """A start under ``settings``, as if the config file had them. They may lie outside of their
+    ranges, as long as nothing is changed at run time."""
+    file = {knob.key: getattr(settings, knob.field) for knob in KNOBS}
+    return Start(
+        environ=environ,
+        loaded=Loaded(settings, dict.fromkeys(file, "default"), ()),
+        read_models=read_models if models is None else lambda _: models,
+        file={knob.key: file[knob.key] for knob in KNOBS if file[knob.key] != knob.default},
+        lane=lane or Lane(),
+    )
 
 
 class DaemonThread:
@@ -57,10 +89,7 @@ class DaemonThread:
         lane: Lane | None = None,
         models: Models | None = None,
     ) -> None:
-        self._settings = settings
-        self._environ = environ
-        self._lane = lane or Lane()
-        self._models = models or read_models()
+        self._start = start_with(settings, environ, lane, models)
         self._thread = threading.Thread(target=self._run, name="kit-daemon")
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -90,6 +119,11 @@ class DaemonThread:
     def url(self) -> str:
         """Where it listens, without a path."""
         return self.daemon.url
+
+    @property
+    def socket(self) -> str:
+        """The path of its Unix socket."""
+        return self.daemon.socket
 
     @property
     def port(self) -> int:
@@ -148,8 +182,6 @@ class DaemonThread:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        async with open_daemon(
-            self._settings, self._models, self._environ, self._lane
-        ) as self.daemon:
+        async with open_daemon(self._start) as self.daemon:
             self._ready.set()
             await self._stop.wait()

@@ -19,11 +19,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ocpd.__main__ import EX_CONFIG, load_everything, serve
+import msgspec
+
+from ocpd.__main__ import EX_CONFIG, read_start, serve
 from ocpd.claude.argv import Lane, build_environment
-from ocpd.daemon import VERSION
+from ocpd.daemon.version import VERSION
 from ocpd.pool.probe import Probe, find_cli, sign_in_command
-from ocpd.settings import Settings
+from ocpd.settings.values import Settings
 
 TOP = Path(__file__).parents[2]
 
@@ -158,19 +160,20 @@ def cleaning_up_on_sigterm() -> Iterator[None]:
 def main() -> int:
     """Start what fits; returns the exit code."""
     try:
-        loaded, models = load_everything(sys.argv[1:])
+        start = read_start(sys.argv[1:])
     except ValueError as error:
         sys.stderr.write(f"ocpd: {error}\n")
         return EX_CONFIG
+    settings = start.loaded.settings
     try:
-        cli = ensure_cli(loaded.settings, os.environ)
+        cli = ensure_cli(settings, os.environ)
     except subprocess.CalledProcessError:
         return 1
-    signed_in = asyncio.run(ask_login(loaded.settings, os.environ))
+    signed_in = asyncio.run(ask_login(settings, os.environ))
     sign_in = sign_in_command(cli or "claude", os.environ)
     match choose_start(signed_in=signed_in, login=os.environ.get("LOGIN", "")):
         case Start.PLAIN:
-            return serve(loaded, models, Lane())
+            return serve(start)
         case Start.NOTHING:
             sys.stderr.write(f"ocpd: not signed in. Sign in with:\n  {sign_in}\n")
             return 1
@@ -185,8 +188,10 @@ def main() -> int:
                 scripted_api() as url,
             ):
                 os.environ["OCPD_STATE_DIR"] = f"{home}/ocpd"
-                lane = demo_lane(url, Path(home))
-                return serve(loaded, models, lane, NOTICE.format(sign_in=sign_in))
+                # Not where a daemon of the person's own would be.
+                os.environ["OCPD_SOCKET"] = f"{home}/ocpd.sock"
+                demo = msgspec.structs.replace(start, lane=demo_lane(url, Path(home)))
+                return serve(demo, NOTICE.format(sign_in=sign_in))
 
 
 if __name__ == "__main__":

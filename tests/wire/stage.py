@@ -22,7 +22,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from ocpd.api.health import Report
 from ocpd.claude.argv import Lane
 from ocpd.models import Models
-from ocpd.settings import Settings
+from ocpd.settings.values import Settings
 from tests.kit.daemon import DaemonThread, child_environ, scripted_lane
 from tests.kit.journal import Received
 from tests.kit.leaks import descendants, is_alive

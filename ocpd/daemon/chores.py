@@ -1,0 +1,84 @@
+"""What happens by itself: looking at the login, folding old usage, asking how much plan is left.
+
+What may live here: when; what is done is the rooms' own.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from ocpd.aio import Nursery, steady_clock, wall_clock
+from ocpd.dispatch.bookkeeping import note_allowance
+from ocpd.errors import OcpdError
+from ocpd.pool.allowance import ask_allowance
+from ocpd.pool.login import Login
+from ocpd.pool.pool import Pool
+from ocpd.settings.values import Settings
+from ocpd.store.plan import PlanBook
+from ocpd.store.usage import UsageBook
+
+_log = logging.getLogger("ocpd.daemon")
+
+DAY_S = 86_400.0
+
+ASK_AGAIN_S = 60.0
+"""How soon the CLI is asked for the plan again: each time costs the start of a process."""
+
+
+async def watch_login(login: Login, settings: Callable[[], Settings]) -> None:
+    """Look at the login from time to time, for ever."""
+    while True:
+        await _pass_time(settings().auth_check_interval_ms / 1000)
+        await login.check()
+
+
+async def fold_usage(usage: UsageBook, settings: Callable[[], Settings]) -> None:
+    """Turn old rows into daily sums, now and once a day, for ever."""
+    while True:
+        try:
+            folded = await usage.fold(settings().usage_keep_days)
+        except OcpdError as error:
+            # The rows are still there tomorrow.
+            _log.warning("usage_not_folded", extra={"reason": error.message})
+        else:
+            if folded:
+                _log.info("usage_folded", extra={"rows": folded})
+        await _pass_time(DAY_S)
+
+
+async def _pass_time(seconds: float) -> None:
+    """The one place that waits for time itself to pass."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
+
+
+class PlanWatch:
+    """Asks a signed-in process how much of the plan is left, when somebody looks at a stale
+    value. No model is asked, so nothing is billed."""
+
+    def __init__(
+        self, pool: Pool, login: Login, plan: PlanBook, model: Callable[[], str], nursery: Nursery
+    ) -> None:
+        """``model`` names the model whose spare may be taken."""
+        self._pool = pool
+        self._login = login
+        self._plan = plan
+        self._model = model
+        self._nursery = nursery
+        self._again_at = 0.0
+
+    def note_look(self) -> None:
+        """Somebody looked; ask in the background, unless it is of no use or too soon."""
+        now = steady_clock()
+        # To a token from the environment the CLI tells nothing of the plan.
+        if now < self._again_at or self._login.has_token or not self._login.state().ok:
+            return
+        self._again_at = now + ASK_AGAIN_S
+        self._nursery.spawn(self._ask(), "plan")
+
+    async def _ask(self) -> None:
+        windows = await ask_allowance(self._pool, self._model())
+        note_allowance(self._plan, windows, wall_clock())
+        _log.debug("plan_asked", extra={"windows": len(windows)})

@@ -1,0 +1,243 @@
+"""The house, put up from the ground: every room is made here.
+
+What may live here: the order. Rooms stand in start order; they are left in the reverse one.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+
+from ocpd.aio import Nursery, wall_clock
+from ocpd.api.health import Health, Sources
+from ocpd.api.listing import Listing
+from ocpd.api.routes import front_door
+from ocpd.api.turns import Turns
+from ocpd.daemon.chores import PlanWatch, fold_usage, watch_login
+from ocpd.daemon.live import Live, Parts, Surroundings
+from ocpd.daemon.office import Office, Supplies, furnish
+from ocpd.daemon.start import (
+    SOCKET_VARIABLE,
+    CannotListen,
+    CannotStart,
+    Door,
+    Start,
+    find_door,
+    load_with,
+)
+from ocpd.daemon.state import Daemon, Handles, State
+from ocpd.daemon.tuning import client_limits, spare_limits, turn_times
+from ocpd.daemon.version import VERSION
+from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
+from ocpd.dispatch.admission import Admission
+from ocpd.dispatch.bookkeeping import note_plan, usage_row
+from ocpd.dispatch.hall import Hall
+from ocpd.dispatch.ledger import Ledger
+from ocpd.errors import OcpdError
+from ocpd.http.listener import Server
+from ocpd.http.router import Router, make_handler
+from ocpd.pool.home import scratch_directory, state_directory
+from ocpd.pool.login import Login
+from ocpd.pool.pool import Pool
+from ocpd.pool.probe import Probe
+from ocpd.pool.token import VARIABLE, TokenSafe
+from ocpd.settings.knob import SettingsError
+from ocpd.settings.load import Loaded
+from ocpd.store.store import Store
+from ocpd.turn.outcome import Outcome, TurnState
+
+_log = logging.getLogger("ocpd.daemon")
+
+VERSION_HEADER = ("x-ocpd-version", VERSION)
+DEMO_HEADER = ("x-ocpd-demo", "1")
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """What stands when the doors are opened."""
+
+    loaded: Loaded
+    store: Store
+    token: TokenSafe
+    probe: Probe
+    login: Login
+    pool: Pool
+    admission: Admission
+    ledger: Ledger
+    hall: Hall
+    live: Live
+    chores: Nursery
+
+
+@contextlib.asynccontextmanager
+async def open_daemon(start: Start) -> AsyncIterator[Daemon]:
+    """Start everything, yield the daemon when it serves, and take everything down.
+
+    Raises SettingsError for settings it cannot be started with, CannotStart when the state
+    directory or an address is taken.
+    """
+    # Before anything on disk is touched; what was changed at run time comes with the store.
+    load_with(start, {})
+    async with AsyncExitStack() as stack:
+        rooms = await _open_rooms(start, stack)
+        daemon = await _open_doors(start, rooms, stack)
+        live, chores = rooms.live, rooms.chores
+        await rooms.login.check()
+        default = live.models.resolve(None, default=live.settings.default_model, unknown="refuse")
+        if rooms.probe.latest is not None and default.listed:
+            rooms.pool.warm(default.id)
+        chores.spawn(watch_login(rooms.login, lambda: live.settings), "login watch")
+        chores.spawn(fold_usage(rooms.store.usage, lambda: live.settings), "usage folding")
+        daemon.move(State.READY)
+        try:
+            yield daemon
+        finally:
+            daemon.move(State.STOPPED)
+
+
+async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
+    state = state_directory(start.environ)
+    scratch = _make_scratch(state, stack)
+    store = await _open_store(state, stack)
+    loaded = load_with(start, store.knobs.all())
+    settings = loaded.settings
+    for note in loaded.notes:
+        _log.warning("setting_has_no_effect", extra={"note": note})
+    token = TokenSafe(state)
+    surroundings = Surroundings(start, token, scratch)
+    environment = surroundings.make(settings)
+    probe = Probe(settings.claude_bin, start.environ, environment)
+    login = Login(
+        probe,
+        has_token=VARIABLE in environment,
+        timeout_s=settings.auth_check_timeout_ms / 1000,
+    )
+    pool = await stack.enter_async_context(
+        Pool(
+            probe,
+            environment,
+            state,
+            spare_limits(settings),
+            on_limit=lambda info: note_plan(store.plan, info, wall_clock()),
+        )
+    )
+    admission = Admission(settings.max_concurrent, settings.max_queue, settings.queue_retry_after_s)
+    ledger = Ledger(lambda outcome: _keep(store, login, outcome))
+    return Rooms(
+        loaded=loaded,
+        store=store,
+        token=token,
+        probe=probe,
+        login=login,
+        pool=pool,
+        admission=admission,
+        ledger=ledger,
+        hall=await stack.enter_async_context(Hall(pool, admission, ledger, turn_times(settings))),
+        live=Live(start, settings, start.read_models(settings), surroundings),
+        chores=await stack.enter_async_context(Nursery("chores")),
+    )
+
+
+async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daemon:
+    live = rooms.live
+    door = find_door(start.environ, state_directory(start.environ))
+    health = Health(_health_sources(rooms), VERSION, start.lane.demo, rooms.chores)
+    turns = Turns(OPENAI_CHAT, rooms.hall, live.models, live.settings, rooms.store.keys.find)
+    listing = Listing(live.models, int(wall_clock()))
+    office = _furnish(start, rooms, health, door)
+    router = Router([*front_door(turns, listing, health), *office.routes])
+    headers = (VERSION_HEADER, DEMO_HEADER) if start.lane.demo else (VERSION_HEADER,)
+    server = await stack.enter_async_context(
+        Server(make_handler(router), client_limits(live.settings), headers)
+    )
+    await live.listen(
+        server, Parts(rooms.admission, rooms.probe, rooms.login, rooms.pool, turns, listing)
+    )
+    await _listen_unix(server, door)
+    return Daemon(
+        Handles(
+            settings=lambda: live.settings,
+            address=lambda: live.address,
+            socket=str(door.path),
+            server=server,
+            hall=rooms.hall,
+            report=health.report,
+            reload=office.reload,
+            end_followers=office.end_followers,
+        )
+    )
+
+
+def _health_sources(rooms: Rooms) -> Sources:
+    live = rooms.live
+    return Sources(
+        settings=lambda: live.settings,
+        probe=rooms.probe,
+        login=rooms.login,
+        pool=rooms.pool,
+        admission=rooms.admission,
+        ledger=rooms.ledger,
+        models=lambda: live.models,
+    )
+
+
+def _furnish(start: Start, rooms: Rooms, health: Health, door: Door) -> Office:
+    live = rooms.live
+    plan = PlanWatch(
+        rooms.pool,
+        rooms.login,
+        rooms.store.plan,
+        lambda: live.resolve(live.settings.default_model),
+        rooms.chores,
+    )
+    return furnish(
+        Supplies(
+            start=start,
+            loaded=rooms.loaded,
+            store=rooms.store,
+            live=live,
+            login=rooms.login,
+            probe=rooms.probe,
+            token=rooms.token,
+            report=health.report,
+            note_look=plan.note_look,
+            group=door.group,
+        )
+    )
+
+
+def _make_scratch(state: Path, stack: AsyncExitStack) -> str:
+    try:
+        return str(stack.enter_context(scratch_directory(state)))
+    except OSError as error:
+        raise SettingsError(f"OCPD_STATE_DIR: cannot write to {state}: {error.strerror}") from error
+
+
+async def _open_store(state: Path, stack: AsyncExitStack) -> Store:
+    try:
+        return await stack.enter_async_context(Store(state))
+    except OcpdError as error:
+        raise CannotStart(f"the database in {state}: {error.message}") from error
+
+
+async def _listen_unix(server: Server, door: Door) -> None:
+    try:
+        await server.listen_unix(door.path, mode=door.mode, group=door.group)
+    except OSError as error:
+        raise CannotListen(
+            f"cannot listen on {door.path}: {error.strerror or error}; {SOCKET_VARIABLE} names "
+            "another place"
+        ) from error
+
+
+def _keep(store: Store, login: Login, outcome: Outcome) -> None:
+    """What follows from the end of a turn, whatever it was."""
+    store.usage.record(usage_row(outcome, wall_clock()))
+    if outcome.caller.key_id is not None:
+        store.keys.touch(outcome.caller.key_id)
+    if outcome.state is TurnState.FINISHED:
+        login.note_turn(accepted=True)
+    elif outcome.error is not None and outcome.error.code == "not_signed_in":
+        login.note_turn(accepted=False)

@@ -1,0 +1,128 @@
+"""The back door, furnished: every handler with what it needs.
+
+What may live here: putting ``admin`` together.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from ocpd.admin.access import Doorman, Policy
+from ocpd.admin.audit import Audit, Journal
+from ocpd.admin.backup import Backup
+from ocpd.admin.cache import Cache
+from ocpd.admin.desk import Desk, Inputs, Rejected
+from ocpd.admin.keys import Keys
+from ocpd.admin.knobs import Knobs
+from ocpd.admin.login import Login, LoginSources
+from ocpd.admin.logs import Logs
+from ocpd.admin.peers import find_user, make_guest_list
+from ocpd.admin.quotas import Quotas
+from ocpd.admin.routes import Desks, back_door
+from ocpd.admin.sessions import NoSessions, Sessions
+from ocpd.admin.status import Report, Status, StatusSources
+from ocpd.admin.takeover import Takeover
+from ocpd.admin.tokens import KnownTokens
+from ocpd.admin.usage import Usage
+from ocpd.aio import wall_clock
+from ocpd.daemon.live import Live
+from ocpd.daemon.start import Start
+from ocpd.http.router import Route
+from ocpd.pool.login import Login as LoginVerdict
+from ocpd.pool.probe import Probe
+from ocpd.pool.token import TokenSafe
+from ocpd.settings.load import Loaded
+from ocpd.store.store import Store
+
+_log = logging.getLogger("ocpd.daemon")
+
+ADMIN_VARIABLES = ("OCPD_ADMIN_KEY", "OCP_ADMIN_KEY")
+
+
+class Supplies(msgspec.Struct, frozen=True):
+    """What the back door needs of the house. ``group`` may use the Unix socket beside its owner;
+    ``note_look`` is told that somebody looked at a stale plan."""
+
+    start: Start
+    loaded: Loaded
+    store: Store
+    live: Live
+    login: LoginVerdict
+    probe: Probe
+    token: TokenSafe
+    report: Callable[[], Report]
+    note_look: Callable[[], None]
+    group: str | None
+
+
+class Office(msgspec.Struct, frozen=True):
+    """The back door as the house holds it."""
+
+    routes: tuple[Route, ...]
+    reload: Callable[[], Awaitable[None]]
+    end_followers: Callable[[], None]
+
+
+def furnish(s: Supplies) -> Office:
+    """Make every handler."""
+    store, live = s.store, s.live
+    journal, sessions = Journal(store.audit), NoSessions()
+    inputs = Inputs(s.start.argv, s.start.environ, s.start.read_file, live.check)
+    desk = Desk(inputs, store.knobs, live.apply, file=s.start.file, loaded=s.loaded)
+    knobs, logs = Knobs(desk, journal, live.prepare_reload), Logs(s.start.ring)
+    desks = Desks(
+        status=Status(
+            StatusSources(
+                report=s.report,
+                store=store,
+                active_sessions=lambda: len(sessions.list()),
+                started_at=wall_clock(),
+                note_look=s.note_look,
+            )
+        ),
+        usage=Usage(store.usage),
+        keys=Keys(store.keys, store.quotas, live.resolve, journal),
+        quotas=Quotas(store.keys, store.quotas, store.usage, journal),
+        knobs=knobs,
+        logs=logs,
+        sessions=Sessions(sessions, journal),
+        cache=Cache(store.cache, journal),
+        backup=Backup(store, Takeover(store, desk, live.resolve), desk.refresh, journal),
+        login=Login(_login_sources(s), journal),
+        audit=Audit(store.audit),
+    )
+    return Office(back_door(desks, _doorman(s)), lambda: _reload(knobs), logs.close)
+
+
+def _login_sources(s: Supplies) -> LoginSources:
+    return LoginSources(
+        login=s.login,
+        probe=s.probe,
+        safe=s.token,
+        keys=s.store.keys,
+        environ=s.start.environ,
+        renew=s.live.renew,
+    )
+
+
+def _doorman(s: Supplies) -> Doorman:
+    environ = s.start.environ
+    given = tuple(environ[name] for name in ADMIN_VARIABLES if environ.get(name))
+    return Doorman(
+        KnownTokens(s.store.keys, given),
+        lambda: Policy(loopback_admin=s.live.settings.loopback_admin),
+        make_guest_list(s.group),
+        find_user,
+    )
+
+
+async def _reload(knobs: Knobs) -> None:
+    """Reload because the service manager said so."""
+    try:
+        changed = await knobs.reload_all()
+    except Rejected as error:
+        _log.error("reload_refused", extra={"reason": error.message})
+    else:
+        told = ", ".join(f"{key}={value}" for key, value in changed.values.items())
+        _log.info("reloaded", extra={"changed": told})

@@ -1,0 +1,175 @@
+"""Promise: /health answers at once, in the shape that clients read, whatever is wrong."""
+
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from ocpd.aio import Nursery, steady_clock
+from ocpd.api import health as room
+from ocpd.api.health import RECENT_SHOWN, Health, Sources
+from ocpd.claude.version import judge_version
+from ocpd.claude.wire import OfferedModel
+from ocpd.errors import Upstream
+from ocpd.pool import login as login_room
+from ocpd.pool.login import Login
+from ocpd.pool.pool import Pool, PoolStatistics
+from ocpd.pool.probe import Cli, LoginAnswer, Probe, Ran
+from ocpd.settings.values import Settings
+from ocpd.turn.outcome import TurnState
+from tests.unit.api.stage import MODELS, answer
+from tests.unit.claude.stage import ask
+from tests.unit.dispatch.stage import Scene
+from tests.unit.http.stage import run
+
+
+class ToldProbe:
+    """A probe that found what it is told."""
+
+    sign_in = "claude auth login"
+
+    def __init__(self, version: str | None = "2.1.330") -> None:
+        self.latest = None
+        if version is not None:
+            self.latest = Cli("/usr/bin/claude", judge_version(version), (1,))
+        self.looks = 0
+        self.logged_in = False
+        self.asked = 0
+
+    async def look(self) -> Cli | None:
+        self.looks += 1
+        return self.latest
+
+    async def ask_login(self, _within_s: float) -> tuple[Ran, LoginAnswer]:
+        self.asked += 1
+        return Ran(0 if self.logged_in else 1, b""), LoginAnswer(loggedIn=self.logged_in)
+
+
+class ToldPool:
+    """A pool with nothing in it that knows what the CLI offers."""
+
+    def __init__(self, *offered: tuple[str, str]) -> None:
+        self.offered = tuple(OfferedModel(*pair) for pair in offered)
+
+    def statistics(self) -> PoolStatistics:
+        return PoolStatistics({"m": 1}, 2, 3, 4, 5, 0)
+
+
+class House:
+    """Everything that a report is made of."""
+
+    def __init__(self, probe: ToldProbe | None = None, pool: ToldPool | None = None) -> None:
+        self.scene = Scene()
+        self.probe = probe or ToldProbe()
+        self.login = Login(cast("Probe", self.probe), has_token=False, timeout_s=1)
+        self.chores = Nursery("chores")
+        sources = Sources(
+            Settings,
+            cast("Probe", self.probe),
+            self.login,
+            cast("Pool", pool or ToldPool()),
+            self.scene.admission,
+            self.scene.ledger,
+            lambda: MODELS,
+        )
+        self.health = Health(sources, version="1.2.3", demo=False, nursery=self.chores)
+
+    def told(self) -> dict[str, Any]:
+        return msgspec.json.decode(msgspec.json.encode(self.health.report()), type=dict[str, Any])
+
+
+def test_the_report_has_the_names_that_clients_read() -> None:
+    told = House().told()
+    assert (told["status"], told["version"], told["authMode"]) == ("ok", "1.2.3", "none")
+    assert told["anonymousKey"] is None
+    assert told["uptime"] >= 0
+    assert told["uptimeHuman"] == "0h 0m"
+    assert told["claudeBinary"] == "/usr/bin/claude"
+    assert told["config"]["firstByteTimeout"] == 90_000
+    assert told["stats"].keys() >= {"totalRequests", "activeRequests", "errors", "timeouts"}
+    assert told["processes"]["parked"] == {"m": 1}
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "ok", "key"),
+    [
+        ("2.1.330", "ok", True, None),
+        ("9.9.9", "ok", True, "warning"),
+        ("2.1.0", "degraded", False, "problem"),
+        ("banana", "degraded", False, "problem"),
+        (None, "degraded", False, "problem"),
+    ],
+)
+def test_the_cli_decides_whether_anything_can_be_served(
+    version: str | None, status: str, ok: bool, key: str | None
+) -> None:
+    told = House(ToldProbe(version)).told()
+    assert (told["status"], told["claude"]["ok"], told["claudeBinaryOk"]) == (status, ok, ok)
+    for name in ("problem", "warning"):
+        assert bool(told["claude"][name]) is (name == key)
+
+
+def test_one_refused_login_is_no_outage_and_two_are() -> None:
+    house = House()
+    run(house.login.check())
+    assert house.told()["status"] == "ok"
+    run(house.login.check())
+    told = house.told()
+    assert (told["status"], told["auth"]["consecutiveFailures"]) == ("degraded", 2)
+    assert told["auth"]["lastCheck"] > 1_700_000_000_000
+
+
+def test_turns_are_counted_and_the_newest_failures_told() -> None:
+    house = House()
+    for at in range(RECENT_SHOWN + 3):
+        outcome = house.scene.ledger.open(ask(), "test")
+        error = Upstream(f"failure {at} " + "x" * 500)
+        house.scene.ledger.close(outcome, TurnState.REFUSED, error)
+    told = house.told()
+    assert told["stats"]["errors"] == told["stats"]["totalRequests"] == RECENT_SHOWN + 3
+    assert [error["message"][:9] for error in told["recentErrors"]] == [
+        f"failure {at}" for at in range(3, RECENT_SHOWN + 3)
+    ]
+    assert all(len(error["message"]) <= 200 for error in told["recentErrors"])
+
+
+def test_what_the_cli_offers_is_shown_with_what_is_not_listed() -> None:
+    assert House().told()["models"] == {"cliModels": None, "warnings": []}
+    pool = ToldPool(("sonnet", "claude-sonnet-5-5"), ("new", "claude-brand-new"))
+    models = House(pool=pool).told()["models"]
+    assert models["cliModels"] == ["claude-sonnet-5-5", "claude-brand-new"]
+    assert any("claude-brand-new" in warning for warning in models["warnings"])
+
+
+def test_asking_looks_for_the_cli_anew() -> None:
+    house = House()
+    link = run(answer(house.health.show))
+    assert link.status == 200
+    assert house.probe.looks == 1
+    assert house.probe.asked == 0
+
+
+def test_asking_looks_at_the_login_again_while_nobody_is_signed_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(login_room, "HURRIED_S", -1.0)
+    house = House()
+
+    async def main() -> None:
+        await house.login.check()
+        house.probe.logged_in = True
+        before = await answer(house.health.show)
+        await house.chores.wait_idle()
+        after = await answer(house.health.show)
+        assert before.json["auth"]["ok"] is False
+        assert after.json["auth"]["ok"] is True
+        assert house.probe.asked == 2
+
+    run(main())
+
+
+def test_uptime_is_told_for_people_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    house = House()
+    now = steady_clock()
+    monkeypatch.setattr(room, "steady_clock", lambda: now + 3 * 3600 + 125)
+    assert house.told()["uptimeHuman"] == "3h 2m"
