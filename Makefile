@@ -7,7 +7,7 @@ TOP := PYTHONPATH=. $(PY)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test setup check test-fast fmt format lint types floors docs docs-check bench \
-	lock clean
+	ocpctl lock clean
 
 help:
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
@@ -19,7 +19,7 @@ run: ## Start ocpd. Not signed in: a demo with canned answers (LOGIN=required: s
 	@exec $(PY) -m tests.kit.demo $(ARGS)
 
 ##@ To work on it
-test: setup format lint types floors docs-check ## Everything CI runs
+test: setup format lint types floors docs-check ocpctl ## Everything CI runs
 	@$(PY) -m pytest $(ARGS)
 
 check: setup format lint types floors docs-check test-fast ## The fast half of that: style, types, floors, quick tests
@@ -48,9 +48,14 @@ floors: setup ## Does any room look up or sideways? (import-linter)
 
 docs: setup ## Write the generated pages again
 	@$(TOP) packaging/dev/write_docs.py
+	@$(PY) packaging/ocpctl/write_man.py
 
 docs-check: setup ## Are the generated pages what the code says?
 	@$(TOP) packaging/dev/write_docs.py --check
+	@$(PY) packaging/ocpctl/write_man.py --check
+
+ocpctl: setup ## Freeze ocpctl into dist/ocpctl/ocpctl, and try each of its commands
+	@sh packaging/ocpctl/build.sh
 
 bench: setup ## Time it, on this machine only
 	@$(PY) -m bench $(ARGS)

@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import TypeVar
 
-from ocpd import daemon
 from ocpd.claude import lifecycle
 from ocpd.claude.argv import PASSED
+from ocpd.daemon import state as daemon
 from ocpd.http import exchange, phase
-from ocpd.settings import KNOBS, Knob, Type
+from ocpd.settings.knob import Knob, Type
+from ocpd.settings.table import KNOBS
 from ocpd.turn import outcome
 
 TOP = Path(__file__).parents[2]
@@ -32,12 +33,13 @@ SETTINGS_INTRO = """\
 
 {written_by}
 
-Every setting can be given in four ways. The first one found wins:
+Every setting can be given in several ways. The first one found wins:
 
 1. a flag: `ocpd --max-queue 4` (`make run ARGS="--max-queue 4"`)
 2. an environment variable: `OCPD_MAX_QUEUE=4`. Some settings also answer to an older name, such as
    `CLAUDE_MAX_QUEUE`; the `OCPD_` name wins over it. An empty variable counts as unset.
-3. the config file, a TOML file with the names of the first column
+3. the config file, a TOML file with the names of the first column; names with dots may also stand
+   in tables
 4. the default
 
 The config file is the one that `--config FILE` or `OCPD_CONFIG` names, else
@@ -104,7 +106,7 @@ def _default(knob: Knob) -> str:
 
 def _fits(knob: Knob) -> str:
     match knob.type:
-        case Type.INTEGER:
+        case Type.INTEGER | Type.NUMBER:
             return f"{knob.low} to {knob.high}" + (f" {knob.unit}" if knob.unit else "")
         case Type.CHOICE:
             return ", ".join(f"`{choice}`" for choice in knob.choices)
@@ -113,7 +115,7 @@ def _fits(knob: Knob) -> str:
 
 
 def _toml(knob: Knob) -> str:
-    return str(knob.default) if knob.type is Type.INTEGER else f'"{knob.default}"'
+    return str(knob.default) if knob.type in (Type.INTEGER, Type.NUMBER) else f'"{knob.default}"'
 
 
 def machines_page() -> str:
@@ -122,7 +124,7 @@ def machines_page() -> str:
     machines = (
         ("A child", "ocpd/claude/lifecycle.py", "One process of the Claude CLI.", _draw(child)),
         ("A turn", "ocpd/turn/outcome.py", "One request, as it is counted.", _moves(outcome.MOVES)),
-        ("The daemon", "ocpd/daemon.py", "All of it.", _moves(daemon.MOVES)),
+        ("The daemon", "ocpd/daemon/state.py", "All of it.", _moves(daemon.MOVES)),
         ("A connection", "ocpd/http/phase.py", "One client's socket.", _moves(phase.MOVES)),
         ("An exchange", "ocpd/http/exchange.py", "One answer.", _moves(exchange.MOVES)),
     )

@@ -1,0 +1,1 @@
+"""What ocpctl can do: one file per noun, each with a table ``COMMANDS`` of its words."""
