@@ -16,7 +16,8 @@ def _lint(directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _copy_house(to: Path) -> Path:
-    shutil.copytree(TOP / "ocpd", to / "ocpd", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("ocpd", "ocpctl"):
+        shutil.copytree(TOP / package, to / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(TOP / ".importlinter", to)
     return to / "ocpd"
 

@@ -6,7 +6,8 @@ import msgspec
 
 from ocpd.__main__ import read_models
 from ocpd.models import Model, ModelsFile
-from ocpd.settings import KNOBS
+from ocpd.settings.table import KNOBS
+from ocpd.settings.values import Settings
 from tests.arch.tree import TOP
 
 TABLE = msgspec.json.decode((TOP / "models.json").read_bytes())
@@ -35,13 +36,13 @@ def test_the_table_fits_the_schema_where_types_do_not_say_it():
 
 
 def test_the_table_can_be_read_and_has_the_default_model():
-    models = read_models()
+    models = read_models(Settings())
     assert [model.id for model in models.listing] == [model["id"] for model in TABLE["models"]]
     (default,) = (knob.default for knob in KNOBS if knob.key == "defaultModel")
     assert default in models.aliases
 
 
 def test_no_context_is_promised_that_the_window_cannot_hold():
-    for model in read_models().listing:
+    for model in read_models(Settings()).listing:
         assert model.context_length < model.context_window
         assert model.max_tokens < model.context_window

@@ -5,10 +5,9 @@ import itertools
 
 import pytest
 
-from ocpd import daemon
 from ocpd.claude import lifecycle
+from ocpd.daemon import state as daemon
 from ocpd.http import exchange, phase
-from ocpd.settings import Settings
 from ocpd.turn import outcome
 from ocpd.turn.request import TurnId
 
@@ -93,7 +92,7 @@ def test_a_turn_moves_by_its_table_or_not_at_all():
 
 def test_the_daemon_moves_by_its_table_or_not_at_all():
     for start, end in itertools.product(daemon.State, repeat=2):
-        house = daemon.Daemon(Settings(), server=None, hall=None)
+        house = daemon.Daemon(None)
         house.state = start
         _walk(house, end, allowed=end in daemon.MOVES[start])
 

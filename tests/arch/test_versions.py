@@ -3,8 +3,9 @@
 import re
 import tomllib
 
+from ocpctl.version import VERSION as CTL_VERSION
 from ocpd.claude.version import FLOOR, NEWEST_TESTED, dotted
-from ocpd.daemon import VERSION
+from ocpd.daemon.version import VERSION
 from tests.arch.tree import TOP
 
 PYPROJECT = tomllib.loads((TOP / "pyproject.toml").read_text("utf-8"))
@@ -16,7 +17,7 @@ def test_package_daemon_and_changelog_agree():
     newest = re.search(r"^## \[([^\]]+)\] - (unreleased|\d{4}-\d{2}-\d{2})$", changelog, re.M)
     assert newest is not None
     assert newest[1] == told
-    assert told == VERSION
+    assert told == VERSION == CTL_VERSION
 
 
 def test_the_readme_names_the_clis_that_the_code_judges_by():

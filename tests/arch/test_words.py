@@ -63,5 +63,5 @@ def test_no_file_or_folder_is_called_by_a_word_that_says_nothing():
 
 
 def test_the_product_is_there_to_be_read():
-    assert (TOP / "ocpd/daemon.py").exists()
+    assert (TOP / "ocpd/daemon/house.py").exists()
     assert len(sources("ocpd")) > 50
