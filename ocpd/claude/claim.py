@@ -1,4 +1,4 @@
-"""The frames that make a parked process ours: initialize, limits, history, prompt.
+"""The frames that give a turn to a process: initialize, rewinds, limits, history, prompt.
 
 What may live here: pure writing. Everything a caller wrote travels in these frames on stdin and
 nowhere else. ``client_composed`` stands on every user message: without it the CLI expands
@@ -9,7 +9,7 @@ assistant message after it may only be written once that message's ``result`` ca
 mixes up their order (measured on 2.1.329).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -21,6 +21,8 @@ LIMITS = "limits"
 THINKING = "thinking"
 INTERRUPT = "interrupt"
 CONSULT = "consult"
+REWIND = "rewind-"
+"""Begins the ids of rewinds; their number follows."""
 
 SPEAKS_FIRST = "<system-reminder>The assistant speaks first.</system-reminder>"
 """The upstream wants a user message before any of the assistant's; a chat that begins with a
@@ -38,11 +40,31 @@ class Sheet(msgspec.Struct, frozen=True):
     thinks_on_budget: bool = False
 
 
+class Applied(msgspec.Struct, frozen=True):
+    """The limits that are in force in a process; they stay until others are written."""
+
+    max_tokens: int | None = None
+    thinks: bool = True
+
+
+class Said(msgspec.Struct, frozen=True):
+    """A user message that a process has got: its uuid, and its place in the turn's messages
+    (INVENTED for one that is ours)."""
+
+    uuid: str
+    position: int
+
+
+INVENTED = -1
+
+
 class Step(msgspec.Struct, frozen=True):
-    """Bytes to write, and the uuid of the message whose ``result`` must come before the next."""
+    """Bytes to write, and what must come before the next step: the ``result`` of message ``said``,
+    or if that is None, the answers to ``rewinds`` rewinds."""
 
     frames: bytes
-    awaits: str
+    said: Said | None = None
+    rewinds: int = 0
 
 
 def message_uuid(turn_id: TurnId, index: int) -> str:
@@ -52,7 +74,7 @@ def message_uuid(turn_id: TurnId, index: int) -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
-def write_claim(turn: Turn, sheet: Sheet) -> tuple[Step, ...]:
+def write_claim(turn: Turn, limits: bytes) -> tuple[Step, ...]:
     """Return the steps that put ``turn`` to a parked process; the last one awaits its end.
 
     The initialize request, the limits and the first message go out in one write: the CLI reads
@@ -66,31 +88,80 @@ def write_claim(turn: Turn, sheet: Sheet) -> tuple[Step, ...]:
             "systemPrompt": [turn.system] if turn.system else [],
         },
     )
-    opening += _write_limits(turn, sheet)
-    messages = turn.messages
-    if messages[0].role is Role.ASSISTANT:
-        messages = (Message(Role.USER, (Text(SPEAKS_FIRST),)), *messages)
+    return write_messages(turn, 0, opening + limits)
+
+
+def write_messages(turn: Turn, first: int, opening: bytes) -> tuple[Step, ...]:
+    """Return the steps that write ``opening`` and the messages from ``first`` on; a process that
+    has those before it has the whole conversation then."""
+    numbered = list(enumerate(turn.messages))[first:]
+    if first == 0 and turn.messages[0].role is Role.ASSISTANT:
+        numbered.insert(0, (INVENTED, Message(Role.USER, (Text(SPEAKS_FIRST),))))
     steps: list[Step] = []
     pending = opening
-    for index, message in enumerate(messages):
-        uuid = message_uuid(turn.id, index)
+    for number, (index, message) in enumerate(numbered):
+        uuid = message_uuid(turn.id, number)
         match message.role:
             case Role.ASSISTANT:
                 pending += _assistant_frame(turn.model, message, uuid)
             case Role.USER:
-                is_prompt = index == len(messages) - 1
+                is_prompt = index == len(turn.messages) - 1
                 frame = _user_frame(message, uuid, is_query=is_prompt)
-                steps.append(Step(pending + frame, uuid))
+                steps.append(Step(pending + frame, Said(uuid, index)))
                 pending = b""
     if pending:
         raise Bug("a turn whose last message is the assistant's reached the CLI room")
     return tuple(steps)
 
 
+def write_rewinds(said: Sequence[Said]) -> Step:
+    """Return the step that takes back the user messages ``said`` with all that followed them.
+
+    The CLI takes the latest first and each at once, without a trace: the next upstream request
+    is what it would have been (measured on 2.1.330: six in 4 ms).
+    """
+    frames = b"".join(
+        control(
+            f"{REWIND}{number}",
+            {"subtype": "rewind_conversation", "target_message_uuid": message.uuid},
+        )
+        for number, message in enumerate(reversed(said))
+    )
+    return Step(frames, rewinds=len(said))
+
+
 def write_consult(subtype: str) -> bytes:
     """Ask a parked process something that is no turn, such as ``get_usage``."""
     opening = control(INITIALIZE, {"subtype": "initialize", "systemPrompt": []})
     return opening + control(CONSULT, {"subtype": subtype})
+
+
+def find_limits(turn: Turn, sheet: Sheet) -> Applied:
+    """Return the limits that ``turn`` needs."""
+    wanted = turn.limits.max_tokens
+    if wanted is None:
+        return Applied()
+    if sheet.max_output_tokens is not None:
+        wanted = min(wanted, sheet.max_output_tokens)
+    # The upstream refuses a budget that does not fit under max_tokens.
+    return Applied(wanted, not sheet.thinks_on_budget or wanted > MIN_THINKING_BUDGET)
+
+
+def write_limits(wanted: Applied, before: Applied) -> bytes:
+    """Write what differs; null takes a limit back (measured on 2.1.330)."""
+    frames = b""
+    if wanted.thinks != before.thinks:
+        budget = None if wanted.thinks else 0
+        frames = control(
+            THINKING, {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": budget}
+        )
+    if wanted.max_tokens != before.max_tokens:
+        tokens = None if wanted.max_tokens is None else str(wanted.max_tokens)
+        environment = {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": tokens}
+        frames += control(
+            LIMITS, {"subtype": "apply_flag_settings", "settings": {"env": environment}}
+        )
+    return frames
 
 
 def write_interrupt() -> bytes:
@@ -120,22 +191,6 @@ def control(request_id: str, request: dict[str, object]) -> bytes:
 def encode_line(frame: dict[str, object]) -> bytes:
     """Write one frame. JSON escapes newlines inside texts, so a frame is always one line."""
     return msgspec.json.encode(frame) + b"\n"
-
-
-def _write_limits(turn: Turn, sheet: Sheet) -> bytes:
-    wanted = turn.limits.max_tokens
-    if wanted is None:
-        return b""
-    if sheet.max_output_tokens is not None:
-        wanted = min(wanted, sheet.max_output_tokens)
-    frames = b""
-    if sheet.thinks_on_budget and wanted <= MIN_THINKING_BUDGET:
-        # The upstream refuses a budget that does not fit under max_tokens.
-        frames = control(THINKING, {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": 0})
-    environment = {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(wanted)}
-    return frames + control(
-        LIMITS, {"subtype": "apply_flag_settings", "settings": {"env": environment}}
-    )
 
 
 def _user_frame(message: Message, uuid: str, *, is_query: bool) -> bytes:

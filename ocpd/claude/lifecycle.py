@@ -11,9 +11,10 @@ class State(enum.Enum):
     """Where a child is."""
 
     PARKED = "parked"  # started, nothing said to it: it can become anybody's
-    CLAIMED = "claimed"  # belongs to one turn: initialize and history are under way
+    CLAIMED = "claimed"  # belongs to one turn: what comes before its prompt is under way
     BUSY = "busy"  # the prompt is out
-    RESTING = "resting"  # the turn's result came
+    RESTING = "resting"  # the turn's result came: it holds a conversation, perhaps an empty one
+    REWINDING = "rewinding"  # it is taking back a part of that
     STOPPING = "stopping"  # on its way out; whatever it says no longer counts
     GONE = "gone"  # the process has ended
 
@@ -24,6 +25,8 @@ class Trigger(enum.Enum):
     CLAIM = "claim"
     ASK = "ask"
     SETTLE = "settle"
+    RESUME = "resume"
+    REWIND = "rewind"
     STOP = "stop"
     EXIT = "exit"
 
@@ -36,14 +39,19 @@ TABLE: dict[tuple[State, Trigger], State] = {
     (State.PARKED, Trigger.CLAIM): State.CLAIMED,
     (State.CLAIMED, Trigger.ASK): State.BUSY,
     (State.BUSY, Trigger.SETTLE): State.RESTING,
+    (State.RESTING, Trigger.RESUME): State.CLAIMED,
+    (State.RESTING, Trigger.REWIND): State.REWINDING,
+    (State.REWINDING, Trigger.SETTLE): State.RESTING,
     (State.PARKED, Trigger.STOP): State.STOPPING,
     (State.CLAIMED, Trigger.STOP): State.STOPPING,
     (State.BUSY, Trigger.STOP): State.STOPPING,
     (State.RESTING, Trigger.STOP): State.STOPPING,
+    (State.REWINDING, Trigger.STOP): State.STOPPING,
     (State.PARKED, Trigger.EXIT): State.GONE,
     (State.CLAIMED, Trigger.EXIT): State.GONE,
     (State.BUSY, Trigger.EXIT): State.GONE,
     (State.RESTING, Trigger.EXIT): State.GONE,
+    (State.REWINDING, Trigger.EXIT): State.GONE,
     (State.STOPPING, Trigger.EXIT): State.GONE,
 }
 

@@ -1,9 +1,11 @@
 """One child's conversation: bytes in, events out; intentions in, bytes out.
 
-What may live here: which frames belong to the running turn, what to write next, and the moves of
-``lifecycle``. No pipes and no clock: ``pool.child`` carries the bytes, ``dispatch`` the time.
+What may live here: which frames belong to the running turn, what to write next, which messages the
+child has, and the moves of ``lifecycle``. No pipes and no clock: ``pool.child`` carries the bytes,
+``dispatch`` the time.
 
-After ``claim``, ``receive`` or ``interrupt`` the caller must write what ``data_to_send`` returns.
+After ``claim``, ``resume``, ``rewind``, ``receive`` or ``interrupt`` the caller must write what
+``data_to_send`` returns.
 """
 
 from typing import assert_never
@@ -14,11 +16,18 @@ from ocpd.claude.claim import (
     CONSULT,
     INITIALIZE,
     INTERRUPT,
+    REWIND,
+    Applied,
+    Said,
     Sheet,
     Step,
+    find_limits,
     write_claim,
     write_consult,
     write_interrupt,
+    write_limits,
+    write_messages,
+    write_rewinds,
     write_unsupported,
 )
 from ocpd.claude.lifecycle import State, Trigger, next_state
@@ -38,6 +47,7 @@ from ocpd.claude.wire import (
     RateLimitFrame,
     RateLimitInfo,
     ResultFrame,
+    RewindAnswer,
     StreamFrame,
     SystemFrame,
     decode_frame,
@@ -51,6 +61,7 @@ TurnFrame = StreamFrame | AssistantFrame | ResultFrame | SystemFrame
 
 _initialize: msgspec.json.Decoder[InitializeAnswer] = msgspec.json.Decoder(InitializeAnswer)
 _interrupt: msgspec.json.Decoder[InterruptAnswer] = msgspec.json.Decoder(InterruptAnswer)
+_rewind: msgspec.json.Decoder[RewindAnswer] = msgspec.json.Decoder(RewindAnswer)
 
 
 class Session:
@@ -58,8 +69,9 @@ class Session:
 
     ``offered`` are the models the CLI says it offers, ``limit`` the newest word on the plan,
     ``bad_frames`` how many lines could not be read. ``is_settled`` says that the child has
-    nothing more to say about the turn; ``must_kill`` that it would go on by itself;
-    ``asked_upstream`` that the turn's request is on its way to the model.
+    nothing more to say about the turn; ``must_kill`` that it would go on by itself; ``is_spoiled``
+    that it did not take back what it should: it must not serve again. ``asked_upstream`` says that
+    a request of it is, or was, on its way to the model.
     """
 
     def __init__(self, model: str, sign_in: str) -> None:
@@ -69,13 +81,20 @@ class Session:
         self.limit: RateLimitInfo | None = None
         self.bad_frames = 0
         self.asked_upstream = False
+        self.is_spoiled = False
         self.consulted: bytes | None = None
+        self.credential_expires_at: float | str | None = None
         self._sign_in = sign_in
         self._lines = Lines()
         self._outgoing: list[bytes] = []
+        # Of the conversation.
+        self._said: list[Said] = []
+        self._applied = Applied()
+        self._cost_usd = 0.0
         # Of the running turn.
         self._steps: list[Step] = []
         self._awaits = ""
+        self._rewinds_left = 0
         self._hears_ours = True
         self._listener: Listener | None = None
         self._cancelled = False
@@ -92,6 +111,11 @@ class Session:
         return self._cancelled or self.state in (State.PARKED, State.RESTING, State.GONE)
 
     @property
+    def is_reusable(self) -> bool:
+        """Whether it rests and can be trusted with another turn."""
+        return self.state is State.RESTING and not self.is_spoiled and not self.must_kill
+
+    @property
     def must_kill(self) -> bool:
         """Whether the child would start another upstream request if it were left alone."""
         return self._listener is not None and self._listener.cut
@@ -99,9 +123,30 @@ class Session:
     def claim(self, turn: Turn, sheet: Sheet) -> None:
         """Make the parked child work on ``turn``. Raises IllegalMove if it is not parked."""
         self._move(Trigger.CLAIM)
-        self._listener = Listener(turn.model, self._sign_in)
-        self._steps = list(write_claim(turn, sheet))
-        self._next_step()
+        limits = self._limit(turn, sheet)
+        self._begin(turn, list(write_claim(turn, limits)))
+
+    def resume(self, turn: Turn, sheet: Sheet, keep: int) -> None:
+        """Make the resting child work on ``turn``: it has its first ``keep`` messages, takes back
+        what it has beyond them, and gets the others.
+
+        A child that does not take it back fails the turn as if it had died, before anything was
+        said. Raises IllegalMove if it does not rest.
+        """
+        self._move(Trigger.RESUME)
+        steps = [*self._take_back(keep), *write_messages(turn, keep, self._limit(turn, sheet))]
+        self._begin(turn, steps)
+
+    def rewind(self, keep: int) -> None:
+        """Let the resting child take back what it has beyond ``keep`` messages; ``is_settled`` is
+        true when it has, or has not: then ``is_spoiled``. Raises IllegalMove if it does not
+        rest."""
+        steps = self._take_back(keep)
+        if steps:
+            self._move(Trigger.REWIND)
+            self._listener = None
+            self._rewinds_left = steps[0].rewinds
+            self._outgoing.append(steps[0].frames)
 
     def consult(self, subtype: str) -> None:
         """Ask the parked child something that is no turn; ``consulted`` is the answer once
@@ -180,11 +225,33 @@ class Session:
         if self._listener is not None:
             self._listener.drop()
 
+    def _limit(self, turn: Turn, sheet: Sheet) -> bytes:
+        wanted = find_limits(turn, sheet)
+        frames = write_limits(wanted, self._applied)
+        self._applied = wanted
+        return frames
+
+    def _take_back(self, keep: int) -> list[Step]:
+        """Nothing of an empty conversation may stay: not even a message that we invented."""
+        surplus = [said for said in self._said if keep == 0 or said.position >= keep]
+        self._said = self._said[: len(self._said) - len(surplus)]
+        return [write_rewinds(surplus)] if surplus else []
+
+    def _begin(self, turn: Turn, steps: list[Step]) -> None:
+        self._listener = Listener(turn.model, self._sign_in)
+        self._cancelled = False
+        self._steps = steps
+        self._next_step()
+
     def _next_step(self) -> None:
         step = self._steps.pop(0)
         self._outgoing.append(step.frames)
-        self._awaits = step.awaits
         self._hears_ours = True
+        self._rewinds_left = step.rewinds
+        self._awaits = ""
+        if step.said is not None:
+            self._awaits = step.said.uuid
+            self._said.append(step.said)
         if not self._steps:
             self._move(Trigger.ASK)
 
@@ -232,6 +299,9 @@ class Session:
         is_ours = self._is_ours(frame.user_message_uuids)
         # A turn ends here, ours or not: what follows must not be taken for a part of it.
         self._hears_ours = True
+        spent_usd = max(0.0, frame.total_cost_usd - self._cost_usd)
+        self._cost_usd = max(self._cost_usd, frame.total_cost_usd)
+        self.credential_expires_at = frame.credential_expires_at or self.credential_expires_at
         if not is_ours:
             return []
         if self.state is State.CLAIMED:
@@ -245,13 +315,17 @@ class Session:
             self._next_step()
             return []
         self._move(Trigger.SETTLE)
-        return listener.on_result(frame, self.limit)
+        # The CLI counts what the process has cost; the turn has cost what came on top.
+        own = msgspec.structs.replace(frame, total_cost_usd=spent_usd)
+        return listener.on_result(own, self.limit)
 
     def _on_answer(self, answer: ControlAnswer) -> list[Event]:
         if answer.request_id == CONSULT:
             # A refusal is an answer too: an empty one.
             self.consulted = bytes(answer.response) if answer.subtype == "success" else b""
             return []
+        if answer.request_id.startswith(REWIND):
+            return self._on_rewound(answer)
         if answer.subtype != "success":
             if answer.request_id == INTERRUPT:
                 return []
@@ -264,12 +338,45 @@ class Session:
             if answer.request_id == INITIALIZE:
                 self.offered = tuple(_initialize.decode(answer.response).models)
             elif answer.request_id == INTERRUPT:
-                # A turn that was still queued is gone without a result of its own.
-                cancelled = _interrupt.decode(answer.response).cancelled
-                self._cancelled = self._cancelled or self._awaits in cancelled
+                self._on_interrupted(_interrupt.decode(answer.response).cancelled)
         except msgspec.DecodeError:
             self.bad_frames += 1
         return []
+
+    def _on_interrupted(self, cancelled: list[str]) -> None:
+        # A turn that was still queued is gone without a result of its own, and so is its message.
+        if self.state is State.BUSY and self._awaits in cancelled:
+            self._said = [said for said in self._said if said.uuid != self._awaits]
+            self._move(Trigger.SETTLE)
+
+    def _on_rewound(self, answer: ControlAnswer) -> list[Event]:
+        if self._rewinds_left == 0:
+            return []
+        self._rewinds_left -= 1
+        self.is_spoiled = self.is_spoiled or not self._is_taken_back(answer)
+        if self._rewinds_left > 0:
+            return []
+        if self.state is State.REWINDING:
+            self._move(Trigger.SETTLE)
+        elif self.state is State.CLAIMED and self.is_spoiled:
+            return self._give_up(
+                Died("the Claude CLI did not take back a conversation", detail=str(answer.error))
+            )
+        elif self.state is State.CLAIMED:
+            self._next_step()
+        return []
+
+    def _is_taken_back(self, answer: ControlAnswer) -> bool:
+        if answer.subtype != "success":
+            return False
+        try:
+            told = _rewind.decode(answer.response)
+        except msgspec.DecodeError:
+            return False
+        # An assistant message that nothing precedes can never be taken back, and would stand in
+        # somebody's next request.
+        is_empty = not self._said and self._rewinds_left == 0
+        return told.rewound and not (is_empty and told.precedingAssistantUuid is not None)
 
     def _give_up(self, error: Upstream) -> list[Event]:
         listener = self._listener

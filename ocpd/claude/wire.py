@@ -91,6 +91,7 @@ class ResultFrame(Struct):
     errors: list[str] = []
     usage: WireUsage | None = None
     total_cost_usd: float = 0.0
+    credential_expires_at: float | str | None = None
     user_message_uuids: list[str] = []
 
 
@@ -181,6 +182,14 @@ class InterruptAnswer(Struct):
     """What an interrupt with ``cancel_queued`` found."""
 
     cancelled: list[str] = []
+
+
+class RewindAnswer(Struct):
+    """What a rewind did. ``precedingAssistantUuid`` null: no answer of the model's is left."""
+
+    rewound: bool = False
+    precedingAssistantUuid: str | None = ""  # noqa: N815 - the CLI's spelling
+    error: str | None = None
 
 
 Frame = (

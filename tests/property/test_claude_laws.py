@@ -13,7 +13,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocpd.claude.claim import SPEAKS_FIRST, Sheet, message_uuid, write_claim
+from ocpd.claude.claim import SPEAKS_FIRST, Sheet, message_uuid
 from ocpd.claude.lifecycle import State
 from ocpd.claude.lines import Lines, LineTooLong
 from ocpd.claude.session import Session
@@ -21,7 +21,7 @@ from ocpd.errors import Upstream
 from ocpd.turn.events import Event, Failed, Finished
 from ocpd.turn.request import Message, Role, TurnId
 from tests.unit.claude import stage
-from tests.unit.claude.stage import Frame, ask, assert_in_order, encode, written
+from tests.unit.claude.stage import Frame, ask, assert_in_order, claim_steps, encode, written
 from tests.unit.claude.transcripts import CASES, read, start
 
 OTHER = "99999999-9999-4999-8999-999999999999"
@@ -267,7 +267,7 @@ def test_every_text_is_read_back_as_it_was_and_in_order(
     said: list[tuple[Role, list[str]]], last: list[str], system: str
 ) -> None:
     messages = conversation(said, last)
-    data = b"".join(s.frames for s in write_claim(ask(*messages, system=system), Sheet()))
+    data = b"".join(s.frames for s in claim_steps(ask(*messages, system=system), Sheet()))
     first, *frames = written(data)
     assert first["request"]["systemPrompt"] == [system]
     spoken = [(frame["type"], texts_of(frame)) for frame in frames]
@@ -285,7 +285,7 @@ def test_texts_change_nothing_but_the_strings_they_are_in(
     shapes = []
     for talk, end, prompt in ((said, last, system), (harmless, ["x"] * len(last), "x")):
         turn = ask(*conversation(talk, end), system=prompt, max_tokens=limit)
-        steps = write_claim(turn, Sheet(64_000, True))
+        steps = claim_steps(turn, Sheet(64_000, True))
         assert all(step.frames.count(b"\n") == len(written(step.frames)) for step in steps)
         shapes.append([[blank(frame) for frame in written(step.frames)] for step in steps])
     assert shapes[0] == shapes[1]
@@ -295,12 +295,12 @@ def test_texts_change_nothing_but_the_strings_they_are_in(
 def test_every_user_frame_is_composed_by_a_client_and_the_last_one_asks(
     said: list[tuple[Role, list[str]]], last: list[str]
 ) -> None:
-    steps = write_claim(ask(*conversation(said, last)), Sheet())
+    steps = claim_steps(ask(*conversation(said, last)), Sheet())
     frames = [frame for step in steps for frame in written(step.frames)]
     users = [frame for frame in frames if frame["type"] == "user"]
     assert all(frame["client_composed"] is True for frame in users)
     assert [frame.get("shouldQuery") for frame in users] == [False] * (len(users) - 1) + [None]
-    assert [step.awaits for step in steps] == [frame["uuid"] for frame in users]
+    assert [step.said.uuid for step in steps if step.said] == [frame["uuid"] for frame in users]
 
 
 # 4. Uuids.

@@ -10,7 +10,15 @@ from typing import Any
 
 import msgspec
 
-from ocpd.claude.claim import Sheet, message_uuid
+from ocpd.claude.claim import (
+    Applied,
+    Sheet,
+    Step,
+    find_limits,
+    message_uuid,
+    write_claim,
+    write_limits,
+)
 from ocpd.claude.listener import Listener
 from ocpd.claude.session import Session
 from ocpd.claude.wire import (
@@ -41,6 +49,11 @@ PROMPT = message_uuid(TURN_ID, 0)
 Frame = dict[str, Any]
 
 _frames: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
+
+
+def claim_steps(turn: Turn, sheet: Sheet) -> tuple[Step, ...]:
+    """The steps of a fresh process."""
+    return write_claim(turn, write_limits(find_limits(turn, sheet), Applied()))
 
 
 def user(*texts: str) -> Message:

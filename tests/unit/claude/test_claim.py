@@ -13,17 +13,25 @@ from ocpd.claude.claim import (
     SPEAKS_FIRST,
     Sheet,
     message_uuid,
-    write_claim,
     write_interrupt,
     write_unsupported,
 )
 from ocpd.errors import Bug
 from ocpd.turn.request import Message, Reasoning, Role, Text, Turn, TurnId
-from tests.unit.claude.stage import MODEL, TURN_ID, Frame, ask, assistant, user, written
+from tests.unit.claude.stage import (
+    MODEL,
+    TURN_ID,
+    Frame,
+    ask,
+    assistant,
+    claim_steps,
+    user,
+    written,
+)
 
 
 def steps(turn: Turn, sheet: Sheet | None = None) -> list[list[Frame]]:
-    return [written(step.frames) for step in write_claim(turn, sheet or Sheet())]
+    return [written(step.frames) for step in claim_steps(turn, sheet or Sheet())]
 
 
 def requests(turn: Turn, sheet: Sheet) -> list[Frame]:
@@ -78,7 +86,7 @@ def test_history_goes_in_as_messages_and_only_the_last_one_asks() -> None:
     assert [frame["type"] for frame in third] == ["assistant", "user"]
     asked = [frame.get("shouldQuery", True) for frame in (first[-1], second[-1], third[-1])]
     assert asked == [False, False, True]
-    assert [s.awaits for s in write_claim(turn, Sheet())] == [
+    assert [s.said.uuid for s in claim_steps(turn, Sheet()) if s.said] == [
         message_uuid(TURN_ID, index) for index in (0, 2, 4)
     ]
 
@@ -121,7 +129,7 @@ def test_old_thinking_is_left_out() -> None:
 
 def test_a_turn_that_nobody_asks_is_a_bug_of_ours() -> None:
     with pytest.raises(Bug):
-        write_claim(ask(user("one"), assistant("eins")), Sheet())
+        claim_steps(ask(user("one"), assistant("eins")), Sheet())
 
 
 @pytest.mark.parametrize(
@@ -174,7 +182,7 @@ def test_a_model_that_thinks_as_it_likes_is_left_alone() -> None:
 def test_a_lone_surrogate_is_never_written() -> None:
     # No decoder lets one in: JSON cannot hold it. If one came, broken bytes would not go out.
     with pytest.raises(UnicodeEncodeError):
-        write_claim(ask(user("\ud800")), Sheet())
+        claim_steps(ask(user("\ud800")), Sheet())
 
 
 def test_an_interrupt_reaches_a_prompt_that_is_still_queued() -> None:

@@ -375,6 +375,10 @@ def in_state(state: State) -> Session:
             session = claimed()
             hear(session, begin(), text("Hi"), stop(), result())
             return session
+        case State.REWINDING:
+            session = in_state(State.RESTING)
+            session.rewind(0)
+            return session
         case State.STOPPING:
             session = claimed()
             session.stop()
