@@ -5,6 +5,7 @@ What may live here: small wrappers over asyncio that keep every lifetime bounded
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import time
 from collections.abc import Awaitable, Coroutine
@@ -32,8 +33,11 @@ class Nursery:
     called from plain callbacks of the loop.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_detached: bool = False) -> None:
+        """``is_detached``: tasks begin with an empty context. They outlive the turn that caused
+        them, and their log lines must not carry its id."""
         self._name = name
+        self._is_detached = is_detached
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> "Nursery":
@@ -47,7 +51,9 @@ class Nursery:
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
         """Start ``coroutine`` as a task that this nursery holds until it is done."""
-        task = asyncio.get_running_loop().create_task(coroutine, name=f"{self._name}:{name}")
+        context = contextvars.Context() if self._is_detached else None
+        label = f"{self._name}:{name}"
+        task = asyncio.get_running_loop().create_task(coroutine, name=label, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._reap)
         return task

@@ -22,8 +22,10 @@ class OcpdError(Exception):
     """A failure with a public face.
 
     ``message`` and ``param`` may be shown to the caller; ``detail`` goes to the log only.
-    ``code`` is stable, for programs. ``retry_after_s`` is whole seconds; ``retry_at`` is epoch
-    seconds, for rooms without a clock: the edge turns it into ``retry_after_s``.
+    ``code`` is stable, for programs. ``quotes`` says that the texts are the upstream's, which may
+    repeat what the caller wrote: then they are for the caller alone. ``retry_after_s`` is whole
+    seconds; ``retry_at`` is epoch seconds, for rooms without a clock: the edge turns it into
+    ``retry_after_s``.
     """
 
     default_status: ClassVar[int] = 500
@@ -48,6 +50,7 @@ class OcpdError(Exception):
         self.retry_after_s = retry_after_s
         self.retry_at = retry_at
         self.detail = detail
+        self.quotes = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.status}, {self.code}, {self.message!r})"

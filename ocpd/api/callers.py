@@ -6,20 +6,19 @@ What may live here: from a token to a caller. What a caller may do is decided el
 from collections.abc import Callable
 
 from ocpd.http.credentials import read_tokens
-from ocpd.http.message import Headers
+from ocpd.http.message import Request
 from ocpd.store.records import KeyRecord
 from ocpd.turn.caller import Caller
 
 FindKey = Callable[[str], KeyRecord | None]
 """From a token to its key, if there is one that is valid now."""
 
-NOBODY_IN_PARTICULAR = Caller()
 
-
-def identify(headers: Headers, find_key: FindKey) -> Caller:
+def identify(request: Request, find_key: FindKey) -> Caller:
     """Return who asks. A token that is no valid key of ours counts as none: any client has to send
     something, and nobody is kept out by it."""
-    for token in read_tokens(headers):
+    place = request.peer if request.uid is None else f"uid {request.uid}"
+    for token in read_tokens(request.headers):
         if (key := find_key(token)) is not None:
-            return Caller(key.name, key.id)
-    return NOBODY_IN_PARTICULAR
+            return Caller(key.name, key.id, place)
+    return Caller(place=place)

@@ -16,8 +16,8 @@ from ocpd.api.callers import FindKey, identify
 from ocpd.claude.claim import Sheet
 from ocpd.dialects.interface import Context, Dialect
 from ocpd.dialects.support import refuse_unsupported
-from ocpd.dispatch.attempt import Job, TimeLimits
 from ocpd.dispatch.hall import Hall
+from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.errors import OcpdError
 from ocpd.http.exchange import Exchange
 from ocpd.http.message import json_response, refusal
@@ -95,7 +95,7 @@ class Turns:
             turn,
             _sheet(resolved),
             is_listed=resolved.listed,
-            caller=identify(headers, self._find_key),
+            caller=identify(exchange.request, self._find_key),
             asked_model=asked or "",
             prompt_chars=chars,
             limits=time_limits(self.settings, resolved.id, chars),

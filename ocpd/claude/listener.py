@@ -143,7 +143,7 @@ class Listener:
         the upstream's own failure is the better answer."""
         self.over = True
         if self.last_retry is not None and not self._spoke and self.last_retry.status is not None:
-            return Failed(explain_fault(self.last_retry, model=self._model, sign_in=self._sign_in))
+            return self._explain(self.last_retry)
         return Failed(error)
 
     def _start(self, model: str) -> list[Event]:
@@ -219,7 +219,12 @@ class Listener:
             text=frame.result or "; ".join(frame.errors),
             resets_at=limit.resetsAt if limit is not None else None,
         )
-        return [Failed(explain_fault(fault, model=self._model, sign_in=self._sign_in))]
+        return [self._explain(fault)]
+
+    def _explain(self, fault: Fault) -> Failed:
+        error = explain_fault(fault, model=self._model, sign_in=self._sign_in)
+        error.quotes = True
+        return Failed(error)
 
     def _settle(self, frame: ResultFrame) -> Settled:
         # The result of an interrupted turn counts nothing, whatever was used.

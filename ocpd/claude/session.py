@@ -309,9 +309,7 @@ class Session:
                 # It failed meanwhile: the prompt must not go out any more.
                 return []
             if frame.is_error:
-                return self._give_up(
-                    Upstream("the Claude CLI refused the history", detail=str(frame.result))
-                )
+                return self._give_up(Upstream("the Claude CLI refused the history"))
             self._next_step()
             return []
         self._move(Trigger.SETTLE)

@@ -29,7 +29,7 @@ from ocpd.daemon.start import (
     load_with,
 )
 from ocpd.daemon.state import Daemon, Handles, State
-from ocpd.daemon.tuning import client_limits, spare_limits, turn_times
+from ocpd.daemon.tuning import client_limits, pool_limits, turn_times
 from ocpd.daemon.version import VERSION
 from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
 from ocpd.dispatch.admission import Admission
@@ -119,7 +119,7 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
             probe,
             environment,
             state,
-            spare_limits(settings),
+            pool_limits(settings),
             on_limit=lambda info: note_plan(store.plan, info, wall_clock()),
         )
     )

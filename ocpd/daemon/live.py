@@ -5,7 +5,6 @@ changes. Turns that run go on as they began; whatever comes after lives under th
 """
 
 import logging
-from collections.abc import Callable
 
 import msgspec
 
@@ -14,9 +13,10 @@ from ocpd.api.listing import Listing
 from ocpd.api.turns import Turns
 from ocpd.claude.argv import build_environment
 from ocpd.daemon.start import CannotListen, Start, check_start
-from ocpd.daemon.tuning import client_limits, spare_limits
+from ocpd.daemon.tuning import client_limits, pool_limits
 from ocpd.daemon.version import VERSION
 from ocpd.dispatch.admission import Admission
+from ocpd.errors import BadRequest
 from ocpd.http.listener import Server
 from ocpd.http.occupant import find_occupant
 from ocpd.log import adjust
@@ -79,6 +79,7 @@ class Live:
         self._surroundings = surroundings
         self._parts: Parts
         self._server: Server
+        self._afresh: tuple[Settings, Models] | None = None
         self.settings = settings
         self.models = models
         self.address = ("", 0)
@@ -92,10 +93,18 @@ class Live:
         """Raise SettingsError if the daemon could not follow ``settings``."""
         check_start(settings, self._models_for(settings), self._start.environ)
 
+    def check_afresh(self, settings: Settings) -> None:
+        """The same under the models table as it is on disk now, which counts from then on if
+        these very settings are applied."""
+        models = self._start.read_models(settings)
+        check_start(settings, models, self._start.environ)
+        self._afresh = (settings, models)
+
     async def apply(self, settings: Settings) -> None:
-        """Follow ``settings``. Raises Rejected if the new address cannot be had, and then nothing
-        has changed."""
+        """Follow ``settings``. Raises Rejected if the new address or the token for children cannot
+        be had, and then nothing has changed."""
         before, models = self.settings, self._models_for(settings)
+        environment = self._maybe_make_environment(before, settings)
         await self._move(before, settings)
         self.settings = settings
         self._adopt(models)
@@ -104,42 +113,32 @@ class Live:
         parts.admission.resize(settings.max_concurrent, settings.max_queue)
         parts.admission.retry_after_s = settings.queue_retry_after_s
         parts.login.timeout_s = settings.auth_check_timeout_ms / 1000
-        parts.pool.change_limits(spare_limits(settings))
+        parts.pool.change_limits(pool_limits(settings))
         self._server.change_limits(client_limits(settings))
         if (before.log_level, before.log_format) != (settings.log_level, settings.log_format):
             adjust(settings.log_level, settings.log_format)
-        if (before.claude_bin, before.cli_max_retries) != (
-            settings.claude_bin,
-            settings.cli_max_retries,
-        ):
-            self._change_environment()
+        if environment is not None:
+            self._use(environment)
 
     async def renew(self) -> None:
-        """Let another login count from the next turn on; look at it before returning."""
-        environment = self._change_environment()
-        await self._parts.login.renew(has_token=VARIABLE in environment)
+        """Let another login count from the next turn on; look at it before returning.
 
-    def prepare_reload(self) -> Callable[[], None]:
-        """Read the models table again; return what lets it count. Raises Rejected naming the entry
-        that does not fit."""
-        path = self.settings.models_file
+        Raises BadRequest (409) for a stored token that others may read.
+        """
         try:
-            models = self._start.read_models(self.settings)
+            environment = self._surroundings.make(self.settings)
         except SettingsError as error:
-            raise Rejected({"modelsFile": str(error)}) from error
-
-        def adopt() -> None:
-            # The reload may have named another file meanwhile: then that one was read, too.
-            if self.settings.models_file == path:
-                self._adopt(models)
-
-        return adopt
+            raise BadRequest(str(error), status=409, code="token_unusable") from error
+        self._use(environment)
+        await self._parts.login.renew(has_token=VARIABLE in environment)
 
     def resolve(self, name: str) -> str:
         """Return a model's canonical id. Raises BadRequest for an unknown one."""
         return self.models.resolve(name, default=name, unknown="refuse").id
 
     def _models_for(self, settings: Settings) -> Models:
+        if self._afresh is not None and self._afresh[0] is settings:
+            return self._afresh[1]
         if settings.models_file == self.settings.models_file:
             # Read at the start and on reload only: an unrelated change must not fail because
             # somebody is editing the file.
@@ -151,11 +150,24 @@ class Live:
             self.models = self._parts.turns.models = models
             self._parts.listing.adopt(models)
 
-    def _change_environment(self) -> dict[str, str]:
-        environment = self._surroundings.make(self.settings)
+    def _maybe_make_environment(
+        self, before: Settings, settings: Settings
+    ) -> dict[str, str] | None:
+        """Make the environment of children anew, if it is another under ``settings``."""
+        if before.claude_bin != settings.claude_bin:
+            key = "claudeBin"
+        elif before.cli_max_retries != settings.cli_max_retries:
+            key = "cliMaxRetries"
+        else:
+            return None
+        try:
+            return self._surroundings.make(settings)
+        except SettingsError as error:
+            raise Rejected({key: f"{key}: {error}"}) from error
+
+    def _use(self, environment: dict[str, str]) -> None:
         self._parts.probe.change(self.settings.claude_bin, environment)
         self._parts.pool.change_environment(environment)
-        return environment
 
     async def _move(self, before: Settings, settings: Settings) -> None:
         if (before.bind, before.port) == (settings.bind, settings.port):

@@ -3,8 +3,11 @@
 What may live here: translations; every room sees only what is its own.
 """
 
-from ocpd.dispatch.attempt import TimeLimits
+from ocpd.dispatch.job import TimeLimits
 from ocpd.http.connection import Limits
+from ocpd.pool.fleet import PoolLimits
+from ocpd.pool.footprint import half_of_ram_mb
+from ocpd.sched.seating import Room
 from ocpd.sched.staffing import SpareLimits
 from ocpd.settings.values import Settings
 
@@ -16,6 +19,17 @@ def spare_limits(settings: Settings) -> SpareLimits:
         most=settings.max_spares,
         memory_mb=settings.spare_memory_mb,
         idle_s=settings.spare_idle_ms / 1000,
+    )
+
+
+def pool_limits(settings: Settings) -> PoolLimits:
+    """How many processes there may be."""
+    return PoolLimits(
+        spares=spare_limits(settings),
+        room=Room(settings.max_processes, settings.process_memory_mb or half_of_ram_mb()),
+        rest_s=settings.session_ttl_ms / 1000,
+        worn_turns=settings.recycle_turns,
+        worn_mb=settings.recycle_memory_mb,
     )
 
 

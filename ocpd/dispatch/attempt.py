@@ -6,52 +6,35 @@ What may live here: the lifetime of a lease. It is opened by ``open_attempt`` an
 
 import asyncio
 import math
-
-import msgspec
+from collections.abc import Callable
 
 from ocpd.aio import steady_clock, wall_clock
-from ocpd.claude.claim import Sheet
+from ocpd.dispatch.job import Job, TimeLimits
+from ocpd.dispatch.recall import Recall
 from ocpd.errors import OcpdError, Upstream
 from ocpd.pool.child import Child
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience, settle
-from ocpd.turn.caller import Caller
-from ocpd.turn.events import Event, Failed
+from ocpd.turn.events import Event, Failed, Started
 from ocpd.turn.outcome import Attempt, Outcome
-from ocpd.turn.request import Turn
-
-
-class TimeLimits(msgspec.Struct, frozen=True):
-    """How long a turn may take until the first event and in all, in seconds."""
-
-    first_byte_s: float
-    total_s: float
-
-
-class Job(msgspec.Struct, frozen=True):
-    """A turn, who asks, and what must be known of its model to run it.
-
-    ``limits`` None means the hall's own; ``asked_model`` is the name as the caller wrote it.
-    """
-
-    turn: Turn
-    sheet: Sheet
-    is_listed: bool = True
-    caller: Caller = Caller()
-    asked_model: str = ""
-    prompt_chars: int = 0
-    limits: TimeLimits | None = None
 
 
 class Run:
     """A leased child at work. Pull ``next_batch`` until ``Finished`` or ``Failed``; ``drop`` it
-    before that if nobody waits any more; ``give_back`` in any case."""
+    before that if nobody waits any more; ``give_back`` in any case.
 
-    def __init__(self, pool: Pool, child: Child, record: Attempt) -> None:
+    ``on_late`` is called with the last events when the time is up and nobody pulls: the caller
+    takes nothing, and must not hold the process for that.
+    """
+
+    def __init__(self, pool: Pool, child: Child, record: Attempt, recall: Recall) -> None:
         self._pool = pool
         self._child = child
         self._record = record
+        self._recall = recall
         self._timers: list[asyncio.TimerHandle] = []
+        self._is_heard = False
+        self.on_late: Callable[[list[Event]], None] = lambda _: None
 
     def set_clocks(self, limits: TimeLimits, deadline: float) -> None:
         """Start the time limits; each ends the turn with a 504 of its own."""
@@ -69,19 +52,34 @@ class Run:
         left_s = max(0.0, deadline - steady_clock())
         self._timers = [
             loop.call_later(limits.first_byte_s, self._child.time_out, first),
-            loop.call_later(left_s, self._child.time_out, total),
+            loop.call_later(left_s, self._time_out, total),
         ]
 
     async def next_batch(self) -> list[Event]:
         """Wait for what happens next. Cancelling loses nothing."""
-        batch = await self._child.next_batch()
-        if self._record.first_event_at is None:
+        self._is_heard = True
+        try:
+            batch = await self._child.next_batch()
+        finally:
+            self._is_heard = False
+        return self._take_in(batch)
+
+    def _take_in(self, batch: list[Event]) -> list[Event]:
+        if self._record.first_event_at is None and not is_silent(batch):
             self._record.first_event_at = steady_clock()
             self._timers[0].cancel()
         for event in batch:
+            self._recall.hear(event)
             if isinstance(event, Failed):
                 date_retry(event.error)
+        if (memory := self._recall.finished()) is not None:
+            self._pool.finishing(self._child, memory)
         return batch
+
+    def _time_out(self, error: Upstream) -> None:
+        self._child.time_out(error)
+        if not self._is_heard:
+            self.on_late(self._take_in(self._child.take_nowait()))
 
     def stop_clocks(self) -> None:
         """The turn is over for the caller: no time limit can end it any more."""
@@ -106,7 +104,7 @@ class Run:
         self.stop_clocks()
         if self._record.closed_at is None:
             self._record.closed_at = steady_clock()
-            self._pool.give_back(self._child)
+            self._pool.give_back(self._child, self._recall.memory())
 
 
 async def open_attempt(
@@ -114,18 +112,42 @@ async def open_attempt(
 ) -> Run:
     """Lease a child and give it the turn. ``deadline`` is on the steady clock.
 
-    Raises Upstream or Overloaded when there is no child to be had.
+    A second attempt takes none that has served before. Raises Upstream or Overloaded when there
+    is no child to be had.
     """
-    child = await pool.lease(job.turn.model, is_listed=job.is_listed)
-    run = Run(pool, child, outcome.open_attempt(int(child.id), steady_clock()))
+    recall = Recall(job)
     try:
-        child.claim(job.turn, job.sheet)
+        async with asyncio.timeout(max(0.0, deadline - steady_clock())):
+            lease = await pool.lease(
+                recall.wanted, is_listed=job.is_listed, afresh=bool(outcome.attempts)
+            )
+    except TimeoutError as error:
+        raise Upstream(
+            f"no process of the Claude CLI was free within {limits.total_s:g} s (settings "
+            "timeout, maxProcesses)",
+            status=504,
+            code="timeout",
+        ) from error
+    child = lease.child
+    record = outcome.open_attempt(int(child.id), steady_clock(), lease.source)
+    run = Run(pool, child, record, recall)
+    try:
+        if lease.keep is None:
+            child.claim(job.turn, job.sheet)
+        else:
+            recall.keep = lease.keep
+            child.resume(job.turn, job.sheet, lease.keep)
     except BaseException:
         # A bug, but not one that may cost a process for good.
         run.give_back()
         raise
     run.set_clocks(limits, deadline)
     return run
+
+
+def is_silent(batch: list[Event]) -> bool:
+    """Whether nothing was said in it: the beginning of a message says nothing yet."""
+    return all(isinstance(event, Started) for event in batch)
 
 
 def date_retry(error: OcpdError) -> None:

@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator
 
 from ocpd.aio import Nursery, steady_clock
 from ocpd.dispatch.admission import Admission, Place
-from ocpd.dispatch.attempt import Job, Run, TimeLimits, open_attempt
+from ocpd.dispatch.attempt import Run, is_silent, open_attempt
+from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.ledger import Ledger
 from ocpd.errors import Bug, Died, OcpdError
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience
-from ocpd.turn.events import Event, Failed, Finished, Settled, TextDelta
+from ocpd.turn.events import Event, Failed, Finished, Settled, Started, TextDelta
 from ocpd.turn.outcome import Outcome, TurnState
 
 MAX_ATTEMPTS = 2
@@ -29,6 +30,8 @@ class _Walk:
         self.run: Run | None = None
         self.state = TurnState.CANCELLED
         self.error: OcpdError | None = None
+        self.leftover: list[Event] = []
+        self.is_wound_up = False
 
     def note(self, events: list[Event]) -> bool:
         """Take the books' part of ``events``; True when the turn is over for the caller."""
@@ -90,10 +93,15 @@ class Hall:
         deadline = steady_clock() + limits.total_s
         try:
             run, batch = await self._begin(job, walk, limits, deadline)
+            run.on_late = lambda events: self._end_late(walk, place, events)
             while not walk.note(batch):
                 yield batch
+                if walk.leftover:
+                    batch = walk.leftover
+                    break
                 batch = await run.next_batch()
-            run.stop_clocks()
+            # Before the last words are handed out: a caller may take its time over them.
+            self._wind_up(walk, place)
             yield batch
         except Exception as error:
             walk.state = TurnState.FAILED
@@ -124,13 +132,26 @@ class Hall:
             walk.run = run
             if walk.outcome.state is TurnState.ADMITTED:
                 walk.outcome.move(TurnState.RUNNING)
-            batch = await run.next_batch()
+            batch: list[Event] = []
+            while is_silent(batch):
+                batch += await run.next_batch()
             if not _is_stillborn(batch) or len(walk.outcome.attempts) >= MAX_ATTEMPTS:
                 return run, batch
             run.give_back()
 
+    def _end_late(self, walk: _Walk, place: Place, events: list[Event]) -> None:
+        """The time is up while the caller takes nothing: end the turn without it."""
+        walk.leftover = events
+        walk.note(events)
+        self._wind_up(walk, place)
+
     def _wind_up(self, walk: _Walk, place: Place) -> None:
         # Nothing here waits, so that a cancelled caller cannot cut it short.
+        if walk.is_wound_up:
+            return
+        walk.is_wound_up = True
+        if walk.run is not None:
+            walk.run.stop_clocks()
         if walk.run is not None and walk.state is not TurnState.FINISHED:
             walk.run.drop()
         settling = self._nursery.spawn(self._settle(walk), f"settle {walk.outcome.turn_id}")
@@ -161,5 +182,5 @@ def _describe(outcome: Outcome, job: Job) -> None:
 
 def _is_stillborn(batch: list[Event]) -> bool:
     """Whether the process died before it said anything."""
-    first = batch[0]
+    first = next(event for event in batch if not isinstance(event, Started))
     return isinstance(first, Failed) and isinstance(first.error, Died)

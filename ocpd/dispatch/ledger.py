@@ -65,7 +65,7 @@ class Ledger:
         self._attempts += len(outcome.attempts)
         if error is not None:
             self._timeouts += error.status == 504
-            self._recent.append(ErrorNote(wall_clock(), error.message))
+            self._recent.append(ErrorNote(wall_clock(), tell_safely(error)))
         self._write(outcome)
         self._on_close(outcome)
 
@@ -93,6 +93,7 @@ class Ledger:
             "model": outcome.model,
             "dialect": outcome.dialect,
             "attempts": len(outcome.attempts),
+            "source": outcome.attempts[-1].source if outcome.attempts else "",
             "queued_ms": _span_ms(outcome.opened_at, outcome.admitted_at),
             "first_event_ms": _span_ms(outcome.opened_at, first),
             "total_ms": _span_ms(outcome.opened_at, outcome.closed_at),
@@ -110,6 +111,13 @@ class Ledger:
             }
         level = logging.WARNING if outcome.error is not None else logging.INFO
         _log.log(level, "turn_%s", outcome.state.value, extra=fields)
+
+
+def tell_safely(error: OcpdError) -> str:
+    """Return what the log and /health may say of ``error``: no word that may be a caller's."""
+    if error.quotes:
+        return f"the upstream's failure {error.status} ({error.code})"
+    return error.message
 
 
 def _span_ms(start: float, end: float | None) -> float | None:

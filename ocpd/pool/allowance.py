@@ -13,6 +13,7 @@ import msgspec
 from ocpd.errors import OcpdError
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience, settle
+from ocpd.sched.affinity import Wanted
 
 PATIENCE = Patience(interrupt_s=15.0)
 """The process may have to start first."""
@@ -47,9 +48,10 @@ async def ask_allowance(pool: Pool, model: str) -> tuple[Window, ...]:
     Takes a spare of ``model`` if one is parked. If cancelled, the process is given back.
     """
     try:
-        child = await pool.lease(model, is_listed=True)
+        lease = await pool.lease(Wanted(model, key=b"", chain=()), afresh=True)
     except OcpdError:
         return ()
+    child = lease.child
     try:
         child.consult("get_usage")
         await settle(child, PATIENCE)

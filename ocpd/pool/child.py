@@ -96,12 +96,33 @@ class Child:
         return self._stderr.decode("utf-8", "replace").strip()
 
     def claim(self, turn: Turn, sheet: Sheet) -> None:
-        """Give it ``turn``; then read ``batches``. One that has just died fails the turn."""
+        """Give the parked child ``turn``; then read ``next_batch``. One that has just died fails
+        the turn."""
         if self.is_gone:
             self._deliver([Failed(Died("the Claude CLI ended before it was asked"))])
             return
         self.session.claim(turn, sheet)
         self._flush()
+
+    def resume(self, turn: Turn, sheet: Sheet, keep: int) -> None:
+        """Give the resting child ``turn``, of which it has ``keep`` messages; otherwise as
+        ``claim``."""
+        self._begin()
+        if self.is_gone:
+            self._deliver([Failed(Died("the Claude CLI ended before it was asked"))])
+            return
+        self.session.resume(turn, sheet, keep)
+        self._flush()
+
+    def rewind(self, keep: int) -> None:
+        """Let the resting child take back what it has beyond ``keep`` messages; ``wait_settled``
+        returns when it has."""
+        self._begin()
+        self._dropped = True
+        if not self.is_gone:
+            self.session.rewind(keep)
+            self._flush()
+        self._note_settled()
 
     def consult(self, subtype: str) -> None:
         """Ask it something that is no turn; ``session.consulted`` is there when it has settled."""
@@ -207,6 +228,13 @@ class Child:
             extra={"child": self.id, "status": status, "stderr": self.stderr_tail[-500:]},
         )
         self._on_change(self)
+
+    def _begin(self) -> None:
+        """Forget the last turn."""
+        self._dropped = False
+        self._inbox.clear()
+        self._settled.clear()
+        self._resume()
 
     def _deliver(self, events: list[Event]) -> None:
         if not events or self._dropped:

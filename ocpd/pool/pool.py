@@ -1,52 +1,58 @@
-"""Park, lease, take back: carries out what ``sched.staffing`` decides.
+"""Lease, rest, rewind, recycle: carries out what ``sched.affinity`` and ``sched.seating`` decide.
 
-What may live here: the set of processes and their moves. Every process is in exactly one place:
-parked here, leased to an attempt, or with the reaper.
+What may live here: giving processes out and taking them back. Their coming and going is
+``fleet``'s. Every process is in exactly one place of the roster, or with the reaper.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import assert_never
 
 import msgspec
 
-from ocpd.aio import Nursery, steady_clock
-from ocpd.claude.argv import build_argv
-from ocpd.claude.lifecycle import State
+from ocpd.aio import steady_clock
 from ocpd.claude.wire import OfferedModel, RateLimitInfo
-from ocpd.errors import Overloaded, Upstream
-from ocpd.pool.child import Child, Spec
-from ocpd.pool.home import empty_directory
-from ocpd.pool.probe import Cli, Probe
-from ocpd.pool.reaper import Patience, retire
-from ocpd.sched.backoff import Backoff
-from ocpd.sched.staffing import ChildId, SpareLimits, SpareView, plan_spares
+from ocpd.errors import Overloaded
+from ocpd.pool.child import Child
+from ocpd.pool.fleet import Fleet, Hooks, PoolLimits
+from ocpd.pool.footprint import private_mb
+from ocpd.pool.probe import Probe
+from ocpd.pool.reaper import Patience, settle
+from ocpd.pool.roster import Entry
+from ocpd.pool.waiting import Lease, Waiter, Waiting
+from ocpd.sched.affinity import Memory, Wanted, find_match
+from ocpd.sched.seating import Begin, Place, Take, Wait, choose
+from ocpd.sched.staffing import ChildId
 
 _log = logging.getLogger("ocpd.pool")
 
 MAX_UNLISTED_MODELS = 2
 """How many ids that models.json does not list may hold processes at once."""
 
-REPLACE_AFTER_S = 0.1
-"""How long after a claimed process has sent its request its replacement is started."""
+FINISHING_S = 0.5
+"""How long a request waits for the conversation it continues, while that finishes its last turn.
+Usually that takes some milliseconds: the answer is complete before the CLI has closed its books."""
 
 
 class PoolStatistics(msgspec.Struct, frozen=True):
-    """Counts of processes; ``spawned`` and ``claimed_spares`` since the start."""
+    """Counts of processes. ``sources`` says since the start how requests got theirs, ``misses``
+    why those with a history did not continue a conversation; ``rebuilt_messages`` is what had to
+    be written again for those."""
 
     parked: dict[str, int]
+    resting: int
     leased: int
     retiring: int
+    waiting: int
+    memory_mb: int
     spawned: int
-    claimed_spares: int
+    sources: dict[str, int]
+    misses: dict[str, int]
+    rebuilt_messages: int
     failures_in_a_row: int
-
-
-class _Parked(msgspec.Struct, frozen=True):
-    child: Child
-    cli: Cli
-    environment: Mapping[str, str]
 
 
 class Pool:
@@ -57,111 +63,216 @@ class Pool:
         probe: Probe,
         environment: Mapping[str, str],
         state_directory: Path,
-        limits: SpareLimits,
+        limits: PoolLimits,
         patience: Patience | None = None,
         on_limit: Callable[[RateLimitInfo], None] = lambda _: None,
     ) -> None:
         self._probe = probe
-        self._environment = environment
-        self._state_directory = state_directory
-        self._limits = limits
-        self._on_limit = on_limit
         self._patience = patience or Patience()
-        self._nursery = Nursery("pool")
-        self._backoff = Backoff()
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_closing = False
-        self._last_child = 0
-        self._spawned = 0
-        self._claimed_spares = 0
-        self._parked: dict[ChildId, _Parked] = {}
-        self._parking: list[str] = []
-        self._leased: dict[ChildId, Child] = {}
-        self._unlisted: dict[ChildId, str] = {}
-        self._retiring: set[ChildId] = set()
-        self._last_used: dict[str, float] = {}
+        self._on_limit = on_limit
+        self._waiting = Waiting()
+        hooks = Hooks(self._serve, self._waiting.fail_first)
+        self._fleet = Fleet(probe, environment, state_directory, limits, self._patience, hooks)
+        self._roster = self._fleet.roster
+        self._rebuilt_messages = 0
+        self._sources: Counter[str] = Counter()
+        self._misses: Counter[str] = Counter()
         self.offered: tuple[OfferedModel, ...] = ()
 
     def __repr__(self) -> str:
-        return f"Pool(parked {len(self._parked)}, leased {len(self._leased)})"
+        return f"Pool({self._roster}, {len(self._waiting)} waiting)"
 
     async def __aenter__(self) -> "Pool":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._is_closing = True
-        if self._timer is not None:
-            self._timer.cancel()
-        for child in [parked.child for parked in self._parked.values()]:
-            self._retire(child)
-        for child in list(self._leased.values()):
-            child.interrupt()
-            self._retire(child)
-        while self._parking or self._retiring:
-            await self._nursery.wait_idle()
-        await self._nursery.cancel_all()
+        await self._fleet.close()
 
     def warm(self, model: str) -> None:
         """Treat ``model`` as used just now: a spare for it is started."""
-        self._last_used[model] = steady_clock()
-        self._replan()
+        self._fleet.note_use(model)
+        self._fleet.replan()
 
-    async def lease(self, model: str, *, is_listed: bool) -> Child:
-        """Return a parked process for ``model``: a spare, else a new one.
+    # Giving out.
+
+    async def lease(self, wanted: Wanted, *, is_listed: bool = True, afresh: bool = False) -> Lease:
+        """Return a process for ``wanted``: the conversation that it continues, else one that can
+        begin it. ``afresh``: none that has served before.
 
         Give it back with ``give_back``, whatever happens. Raises Upstream when there is no CLI
         that may serve or it does not start, Overloaded when too many unlisted models hold
         processes already.
         """
-        cli = await self._probe.current()
+        await self._probe.current()
         if not is_listed:
-            return await self._lease_unlisted(model, cli)
-        self._last_used[model] = steady_clock()
-        child = self._take_spare(model, cli)
-        if child is None:
-            child = await self._spawn_for_lease(self._next_id(), model, cli)
-        self._leased[child.id] = child
-        return child
+            return await self._lease_unlisted(wanted.model)
+        self._fleet.note_use(wanted.model)
+        own = msgspec.structs.replace(wanted, key=b"") if afresh else wanted
+        waiter = Waiter(own, steady_clock())
+        self._waiting.enter(waiter)
+        self._serve()
+        try:
+            return await asyncio.shield(waiter.lease)
+        except asyncio.CancelledError:
+            self._waiting.leave(waiter)
+            if waiter.lease.done() and waiter.lease.exception() is None:
+                # It came in the same moment, and nothing was said to it: back where it was.
+                self._put_back(waiter.lease.result())
+            raise
 
-    def give_back(self, child: Child) -> None:
-        """Take a leased process back; its turn is over. It is ended in the background."""
-        if child.session.offered:
-            self.offered = child.session.offered
-        if child.session.limit is not None:
-            self._on_limit(child.session.limit)
-        if child.id in self._leased:
-            self._retire(child)
-            self._replan()
+    def finishing(self, child: Child, memory: Memory) -> None:
+        """The turn of a leased process is over for its caller; it will rest with ``memory``. A
+        request that continues it waits for that."""
+        entry = self._roster.get(child.id)
+        if entry is not None and entry.place is Place.BUSY and entry.is_listed:
+            entry.place, entry.memory = Place.FINISHING, memory
 
-    def change_limits(self, limits: SpareLimits) -> None:
-        """Keep as many spares as ``limits`` says from now on."""
-        self._limits = limits
-        self._replan()
+    def give_back(self, child: Child, memory: Memory | None = None) -> None:
+        """Take a leased process back; its turn is over.
+
+        With ``memory`` it rests, as soon as it has taken back what goes beyond that; without it,
+        or if it cannot be trusted with another turn, it is ended in the background.
+        """
+        session = child.session
+        if session.offered:
+            self.offered = session.offered
+        if session.limit is not None:
+            self._on_limit(session.limit)
+        entry = self._roster.get(child.id)
+        if entry is None:
+            return
+        entry.memory_mb = private_mb(child.pid)
+        if memory is None or not session.is_reusable or self._is_worn(entry):
+            self._fleet.retire(entry)
+            self._serve()
+        else:
+            entry.place, entry.memory = Place.FINISHING, memory
+            child.rewind(len(memory.chain) - 1)
+            if session.is_settled:
+                self._rest(entry)
+            else:
+                self._fleet.nursery.spawn(self._finish_rewind(entry, child), f"rewind {child.id}")
+        self._fleet.replan()
+
+    def forget(self) -> int:
+        """End every conversation that rests; return how many there were. Turns that run go on."""
+        resting = self._roster.at(Place.RESTING)
+        for entry in resting:
+            self._fleet.retire(entry)
+        self._fleet.replan()
+        return sum(entry.memory is not None and entry.memory.answers > 0 for entry in resting)
+
+    # Following the settings.
+
+    def change_limits(self, limits: PoolLimits) -> None:
+        """Keep as many processes as ``limits`` says from now on."""
+        self._fleet.limits = limits
+        self._fleet.replan()
+        self._serve()
 
     def change_environment(self, environment: Mapping[str, str]) -> None:
-        """Start processes with ``environment`` from now on, and replace the spares: they know the
-        old login. Turns that run go on."""
-        self._environment = environment
-        for parked in list(self._parked.values()):
-            self._retire(parked.child)
-        self._replan()
+        """Start processes with ``environment`` from now on, and replace those that wait: they know
+        the old login. Turns that run go on."""
+        self._fleet.environment = environment
+        self._fleet.drop_outdated()
+        self._fleet.replan()
 
     def statistics(self) -> PoolStatistics:
         """Return the counts of this moment."""
-        parked: dict[str, int] = {}
-        for entry in self._parked.values():
-            parked[entry.child.model] = parked.get(entry.child.model, 0) + 1
+        roster, fleet = self._roster, self._fleet
         return PoolStatistics(
-            parked=parked,
-            leased=len(self._leased),
-            retiring=len(self._retiring),
-            spawned=self._spawned,
-            claimed_spares=self._claimed_spares,
-            failures_in_a_row=self._backoff.failures,
+            parked=dict(Counter(entry.model for entry in roster.at(Place.PARKED))),
+            resting=len(roster.at(Place.RESTING)),
+            leased=len(roster.at(Place.BUSY)) + len(roster.at(Place.FINISHING)),
+            retiring=len(fleet.retiring),
+            waiting=len(self._waiting),
+            memory_mb=sum(entry.memory_mb for entry in roster),
+            spawned=fleet.spawned,
+            sources=dict(self._sources),
+            misses=dict(self._misses),
+            rebuilt_messages=self._rebuilt_messages,
+            failures_in_a_row=fleet.failures,
         )
 
-    async def _lease_unlisted(self, model: str, cli: Cli) -> Child:
-        held = set(self._unlisted.values()) | {model}
+    # Deciding.
+
+    def _serve(self) -> None:
+        """Look who of those that wait can be served now, in their order."""
+        if self._fleet.is_closing:
+            return
+        self._fleet.drop_outdated()
+        for waiter in self._waiting:
+            self._serve_one(waiter)
+
+    def _serve_one(self, waiter: Waiter) -> None:
+        wanted, now = waiter.wanted, steady_clock()
+        match = find_match(self._roster.memories(Place.RESTING), wanted)
+        if match is not None:
+            self._hand_over(waiter, match.child, match.keep, match.way.value)
+            return
+        if find_match(self._roster.memories(Place.FINISHING), wanted) is not None:
+            left_s = waiter.since + FINISHING_S - now
+            if left_s > 0:
+                asyncio.get_running_loop().call_later(left_s, self._serve)
+                return
+        line, room = self._waiting.before(waiter), self._fleet.limits.room
+        choice = choose(self._roster.seats(), wanted.model, wanted.key, room, line=line, now=now)
+        match choice:
+            case Take(child_id):
+                self._note_miss(wanted)
+                entry = self._roster.get(child_id)
+                if entry is not None and entry.place is Place.PARKED:
+                    self._hand_over(waiter, child_id, None, "spare")
+                else:
+                    self._hand_over(waiter, child_id, 0, "recycled")
+            case Begin(instead):
+                victim = None if instead is None else self._roster.get(instead)
+                if victim is not None:
+                    self._fleet.retire(victim)
+                self._fleet.start(wanted.model)
+            case Wait():
+                pass
+            case _:
+                assert_never(choice)
+
+    def _hand_over(self, waiter: Waiter, child_id: ChildId, keep: int | None, source: str) -> None:
+        entry = self._roster.get(child_id)
+        if entry is None or entry.child is None:
+            return
+        entry.place, entry.used_at = Place.BUSY, steady_clock()
+        entry.turns += 1
+        self._sources[source] += 1
+        self._waiting.serve(waiter, Lease(entry.child, keep, source))
+
+    def _note_miss(self, wanted: Wanted) -> None:
+        if not wanted.has_history:
+            return
+        is_busy = find_match(self._roster.memories(Place.BUSY), wanted) is not None
+        self._misses["busy" if is_busy else "unknown"] += 1
+        self._rebuilt_messages += len(wanted.chain) - 1
+
+    def _put_back(self, lease: Lease) -> None:
+        entry = self._roster.get(lease.child.id)
+        if entry is None:
+            return
+        if lease.child.is_gone:
+            self._fleet.retire(entry)
+        entry.place = Place.PARKED if lease.keep is None else Place.RESTING
+        entry.turns -= 1
+        self._serve()
+
+    def _is_worn(self, entry: Entry) -> bool:
+        limits = self._fleet.limits
+        return (
+            self._fleet.is_closing
+            or not entry.is_listed
+            or entry.environment is not self._fleet.environment
+            or entry.turns >= limits.worn_turns
+            or entry.memory_mb > limits.worn_mb
+        )
+
+    async def _lease_unlisted(self, model: str) -> Lease:
+        held = {entry.model for entry in self._roster if not entry.is_listed} | {model}
         if len(held) > MAX_UNLISTED_MODELS:
             raise Overloaded(
                 f"{MAX_UNLISTED_MODELS} models that ocpd does not list are running already",
@@ -169,144 +280,32 @@ class Pool:
                 param="model",
                 retry_after_s=5,
             )
-        child_id = self._next_id()
         # Counted before it is there: another lease may come while this one starts.
-        self._unlisted[child_id] = model
+        entry = self._fleet.make_entry(model, is_listed=False)
+        task = self._fleet.nursery.spawn(self._fleet.spawn(entry), f"spawn {entry.id}")
         try:
-            child = await self._spawn_for_lease(child_id, model, cli)
-        except BaseException:
-            del self._unlisted[child_id]
-            raise
-        self._leased[child.id] = child
-        return child
-
-    async def _spawn_for_lease(self, child_id: ChildId, model: str, cli: Cli) -> Child:
-        task = self._nursery.spawn(self._spawn(child_id, model, cli), f"spawn {child_id}")
-        try:
-            return await asyncio.shield(task)
+            child = await asyncio.shield(task)
         except asyncio.CancelledError:
             # The caller left while the process started: nobody else knows of it.
-            task.add_done_callback(self._retire_stray)
+            task.add_done_callback(lambda _: self._fleet.retire(entry))
             raise
+        except BaseException:
+            self._roster.remove(entry.id)
+            raise
+        entry.place = Place.BUSY
+        self._sources["spawned"] += 1
+        return Lease(child, None, "spawned")
 
-    def _retire_stray(self, task: asyncio.Task[Child]) -> None:
-        if not task.cancelled() and task.exception() is None:
-            self._retire(task.result())
-
-    def _next_id(self) -> ChildId:
-        self._last_child += 1
-        return ChildId(self._last_child)
-
-    def _take_spare(self, model: str, cli: Cli) -> Child | None:
-        for entry in list(self._parked.values()):
-            child = entry.child
-            if entry.cli.signature != cli.signature or entry.environment is not self._environment:
-                # The CLI was updated on disk, or another login is in force: this one is of
-                # yesterday.
-                self._retire(child)
-            elif child.model == model and child.session.state is State.PARKED:
-                del self._parked[child.id]
-                self._claimed_spares += 1
-                return child
-        return None
-
-    async def _spawn(self, child_id: ChildId, model: str, cli: Cli) -> Child:
-        try:
-            spec = Spec(
-                argv=build_argv(cli.path, model),
-                environment=self._environment,
-                directory=empty_directory(self._state_directory),
-                model=model,
-                sign_in=self._probe.sign_in,
-            )
-            child = await Child.spawn(child_id, spec, self._on_change)
-        except OSError as error:
-            self._backoff.fail(steady_clock())
-            raise Upstream(
-                "the Claude CLI could not be started",
-                status=503,
-                code="claude_cli_unusable",
-                detail=f"{cli.path}: {error}",
-            ) from error
-        self._spawned += 1
-        _log.debug("child_spawned", extra={"child": child.id, "pid": child.pid, "model": model})
-        return child
-
-    def _on_change(self, child: Child) -> None:
-        if child.is_gone:
-            self._parked.pop(child.id, None)
-            # Also one that is not parked or leased yet: it did not live to see it.
-            if not child.session.asked_upstream and child.id not in self._retiring:
-                self._backoff.fail(steady_clock())
-                _log.warning(
-                    "child_died_early",
-                    extra={
-                        "child": child.id,
-                        "model": child.model,
-                        "stderr": child.stderr_tail[-500:],
-                    },
-                )
+    async def _finish_rewind(self, entry: Entry, child: Child) -> None:
+        await settle(child, self._patience)
+        if child.session.is_reusable and not self._is_worn(entry):
+            self._rest(entry)
         else:
-            # Its request is on its way. While the model thinks, the machine has time to start
-            # the spare that takes its place; a moment later, so that it does not compete with
-            # the first token on a small machine.
-            self._backoff.succeed()
-            asyncio.get_running_loop().call_later(REPLACE_AFTER_S, self._replan)
-            return
-        self._replan()
+            _log.info("conversation_not_taken_back", extra={"child": child.id})
+            self._fleet.retire(entry)
+            self._serve()
+        self._fleet.replan()
 
-    def _replan(self) -> None:
-        if self._is_closing:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        views = [SpareView(key, entry.child.model) for key, entry in self._parked.items()]
-        # Those on their way count as parked; they have no number yet.
-        views += [SpareView(ChildId(0), model) for model in self._parking]
-        now = steady_clock()
-        plan = plan_spares(
-            views, self._last_used, self._limits, now=now, ready_at=self._backoff.ready_at()
-        )
-        for child_id in plan.stop:
-            if child_id in self._parked:
-                self._retire(self._parked[child_id].child)
-        for model in plan.start:
-            self._parking.append(model)
-            self._nursery.spawn(self._park(model), f"park {model}")
-        if plan.again_at is not None:
-            delay_s = max(0.05, plan.again_at - now)
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._replan)
-
-    async def _park(self, model: str) -> None:
-        environment = self._environment
-        try:
-            cli = await self._probe.current()
-            child = await self._spawn(self._next_id(), model, cli)
-        except Upstream as error:
-            _log.warning("spare_not_started", extra={"model": model, "reason": error.message})
-            # Without a CLI there is nothing to wait for here: the next lease looks again.
-            self._last_used.pop(model, None)
-            return
-        finally:
-            self._parking.remove(model)
-        if not child.is_gone:
-            self._parked[child.id] = _Parked(child, cli, environment)
-        if self._is_closing:
-            self._retire(child)
-        # What was surplus while it was on its way can only be stopped now.
-        self._replan()
-
-    def _retire(self, child: Child) -> None:
-        self._parked.pop(child.id, None)
-        self._leased.pop(child.id, None)
-        self._unlisted.pop(child.id, None)
-        if child.id not in self._retiring:
-            self._retiring.add(child.id)
-            self._nursery.spawn(self._see_off(child), f"retire {child.id}")
-
-    async def _see_off(self, child: Child) -> None:
-        try:
-            await retire(child, self._patience)
-        finally:
-            self._retiring.discard(child.id)
+    def _rest(self, entry: Entry) -> None:
+        entry.place, entry.used_at = Place.RESTING, steady_clock()
+        self._serve()

@@ -12,7 +12,10 @@ twice (seen with strace), and between the two another thread may have been given
 
 import asyncio
 import contextlib
+import errno
+import functools
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -199,6 +202,15 @@ class Process:
         self._audience.exited(self._popen.wait())
 
 
+@functools.cache
+def _leash() -> tuple[str, ...]:
+    """What ties a program's life to ours: if we are killed, the kernel ends it too. Otherwise its
+    turn would go on and use the plan. (Linux with util-linux; elsewhere the service manager must
+    see to it.)"""
+    setpriv = shutil.which("setpriv", path="/usr/bin:/bin")
+    return (setpriv, "--pdeathsig", "TERM", "--") if setpriv else ()
+
+
 def _popen(
     argv: Sequence[str],
     environment: Mapping[str, str],
@@ -206,8 +218,12 @@ def _popen(
     ends: Sequence[socket.socket],
 ) -> subprocess.Popen[bytes]:
     stdin, stdout, stderr = (end.fileno() for end in ends)
+    # The leash would start, and only then find out.
+    os.stat(argv[0])
+    if not os.access(argv[0], os.X_OK):
+        raise PermissionError(errno.EACCES, "not an executable file", argv[0])
     return subprocess.Popen(  # noqa: S603 - the command is ours, see claude.argv
-        list(argv),
+        [*_leash(), *argv],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

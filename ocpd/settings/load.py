@@ -52,11 +52,13 @@ class Sources(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """Settings, where each came from, and lines worth logging at start."""
+    """Settings, where each came from, and lines worth logging at start. ``runtime`` is what an
+    operator changed, as far as it was read."""
 
     settings: Settings
     origins: dict[str, str]
     notes: tuple[str, ...]
+    runtime: Mapping[str, object] = {}
 
 
 def load_settings(
@@ -86,7 +88,8 @@ def load_settings(
         values[knob.field] = first.raw if is_default else parse_value(knob, first.raw, first.name)
         origins[knob.key] = first.name
         notes += _note_overridden(knob, first, rest)
-    return Loaded(msgspec.convert(values, Settings), origins, tuple(notes))
+    settings = msgspec.convert(values, Settings)
+    return Loaded(settings, origins, tuple(notes), sources.runtime)
 
 
 def sources_of(knob: Knob, sources: Sources) -> list[Source]:

@@ -181,6 +181,34 @@ KNOBS: tuple[Knob, ...] = (
         help="How long after its last use a model keeps a ready process.",
     ),
     _integer(
+        "maxProcesses",
+        12,
+        (1, 256),
+        "",
+        help="Processes of the Claude CLI in all: those that run, rest and are kept ready.",
+    ),
+    _integer(
+        "processMemory",
+        0,
+        (256, 1_048_576),
+        "MB",
+        help="Private memory of all processes together; unset (0) is half of this machine's.",
+    ),
+    _integer(
+        "recycleTurns",
+        200,
+        (1, 100_000),
+        "",
+        help="Turns after which a process is replaced.",
+    ),
+    _integer(
+        "recycleMemory",
+        400,
+        (128, 65_536),
+        "MB",
+        help="Private memory above which a process is replaced after its turn.",
+    ),
+    _integer(
         "cliMaxRetries",
         2,
         (0, 10),
@@ -210,7 +238,7 @@ KNOBS: tuple[Knob, ...] = (
         (60_000, 86_400_000),
         "ms",
         "CLAUDE_SESSION_TTL",
-        help="How long a conversation may rest before it is forgotten.",
+        help="How long a conversation rests in its process, waiting to be continued.",
     ),
     _integer(
         "maxPromptChars",

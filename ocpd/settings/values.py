@@ -31,6 +31,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_spares: int = 4
     spare_memory_mb: int = 1024
     spare_idle_ms: int = 3_600_000
+    max_processes: int = 12
+    process_memory_mb: int = 0
+    recycle_turns: int = 200
+    recycle_memory_mb: int = 400
     cli_max_retries: int = 2
     auth_check_interval_ms: int = 600_000
     auth_check_timeout_ms: int = 10_000

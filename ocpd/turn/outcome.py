@@ -39,11 +39,13 @@ MOVES: dict[TurnState, frozenset[TurnState]] = {
 
 
 class Attempt(msgspec.Struct):
-    """One lease of a child for one request. Open until ``closed_at`` is set."""
+    """One lease of a child for one request; ``source`` is where it came from. Open until
+    ``closed_at`` is set."""
 
     number: int
     child: int
     opened_at: float
+    source: str = ""
     first_event_at: float | None = None
     closed_at: float | None = None
 
@@ -80,8 +82,8 @@ class Outcome(msgspec.Struct):
         """Whether the request still waits for its end."""
         return bool(MOVES[self.state])
 
-    def open_attempt(self, child: int, now: float) -> Attempt:
+    def open_attempt(self, child: int, now: float, source: str = "") -> Attempt:
         """Record that ``child`` now works on this request."""
-        attempt = Attempt(number=len(self.attempts) + 1, child=child, opened_at=now)
+        attempt = Attempt(len(self.attempts) + 1, child, now, source)
         self.attempts.append(attempt)
         return attempt

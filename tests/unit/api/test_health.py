@@ -52,7 +52,19 @@ class ToldPool:
         self.offered = tuple(OfferedModel(*pair) for pair in offered)
 
     def statistics(self) -> PoolStatistics:
-        return PoolStatistics({"m": 1}, 2, 3, 4, 5, 0)
+        return PoolStatistics(
+            parked={"m": 1},
+            resting=2,
+            leased=3,
+            retiring=4,
+            waiting=5,
+            memory_mb=6,
+            spawned=7,
+            sources={"spare": 8},
+            misses={"unknown": 9},
+            rebuilt_messages=10,
+            failures_in_a_row=0,
+        )
 
 
 class House:

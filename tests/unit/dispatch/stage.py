@@ -10,13 +10,15 @@ from typing import cast
 
 from ocpd.claude.claim import Sheet
 from ocpd.dispatch.admission import Admission
-from ocpd.dispatch.attempt import Job, TimeLimits
 from ocpd.dispatch.hall import Hall
+from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.ledger import Ledger
 from ocpd.errors import Died, OcpdError
 from ocpd.pool.child import Child
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience
+from ocpd.pool.waiting import Lease
+from ocpd.sched.affinity import Memory, Wanted
 from ocpd.sched.staffing import ChildId
 from ocpd.turn.events import (
     Event,
@@ -49,6 +51,7 @@ class Puppet:
         self.id = ChildId(number)
         self.claimed: list[Turn] = []
         self.interrupts = 0
+        self.kept: int | None = None
         self._batches = deque([list(batch) for batch in batches])
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
@@ -58,6 +61,10 @@ class Puppet:
         if self.refuses is not None:
             raise self.refuses
         self.claimed.append(turn)
+
+    def resume(self, turn: Turn, _sheet: Sheet, keep: int) -> None:
+        self.claimed.append(turn)
+        self.kept = keep
 
     def say(self, *events: Event) -> None:
         self._batches.append(list(events))
@@ -96,16 +103,25 @@ class Puppets:
         self._row = deque(row)
         self.returned: list[Puppet] = []
         self.leased: list[tuple[str, bool]] = []
+        self.afresh: list[bool] = []
+        self.finished: list[tuple[Puppet, Memory]] = []
+        self.memories: list[Memory | None] = []
+        self.keep: int | None = None
 
-    async def lease(self, model: str, *, is_listed: bool) -> Puppet:
-        self.leased.append((model, is_listed))
+    async def lease(self, wanted: Wanted, *, is_listed: bool, afresh: bool) -> Lease:
+        self.leased.append((wanted.model, is_listed))
+        self.afresh.append(afresh)
         next_one = self._row.popleft()
         if isinstance(next_one, OcpdError):
             raise next_one
-        return next_one
+        return Lease(as_child(next_one), self.keep, "spare")
 
-    def give_back(self, child: Puppet) -> None:
+    def finishing(self, child: Puppet, memory: Memory) -> None:
+        self.finished.append((child, memory))
+
+    def give_back(self, child: Puppet, memory: Memory | None = None) -> None:
         self.returned.append(child)
+        self.memories.append(memory)
 
     @property
     def pool(self) -> Pool:

@@ -3,7 +3,8 @@
 import pytest
 
 from ocpd.dispatch import attempt as room
-from ocpd.dispatch.attempt import Run, TimeLimits, date_retry, open_attempt
+from ocpd.dispatch.attempt import Run, date_retry, open_attempt
+from ocpd.dispatch.job import TimeLimits
 from ocpd.errors import Bug, Overloaded, Upstream
 from ocpd.turn.events import Event, Failed, TextDelta
 from ocpd.turn.outcome import Outcome

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 import pytest
 
-from ocpd.dispatch.attempt import TimeLimits
 from ocpd.dispatch.hall import MAX_ATTEMPTS
+from ocpd.dispatch.job import TimeLimits
 from ocpd.errors import Bug, Overloaded, Upstream
 from ocpd.turn.events import Event, Failed, Finished, TextDelta
 from ocpd.turn.outcome import TurnState
@@ -91,6 +91,55 @@ def test_a_child_that_dies_in_silence_is_replaced_once() -> None:
     run(main())
 
 
+def test_a_message_that_began_and_said_nothing_is_silence_too() -> None:
+    async def main() -> None:
+        first, second = Puppet(1, [STARTED], [STILLBORN]), Puppet(2, GOOD)
+        scene = Scene(first, second)
+        async with scene.hall:
+            assert await hear(scene) == list(GOOD)
+            second.settle()
+        assert scene.puppets.afresh == [False, True]
+
+    run(main())
+
+
+def test_a_caller_that_takes_nothing_does_not_hold_a_place_when_the_answer_is_there() -> None:
+    async def main() -> None:
+        puppet = Puppet(1, GOOD)
+        scene = Scene(puppet)
+        async with scene.hall, aclosing(scene.hall.run(job(), "test")) as batches:
+            assert await anext(batches) == list(GOOD)
+            # He has it, and goes on being busy with it.
+            puppet.settle(SETTLED)
+            await scene.hall.wait_idle()
+            scene.assert_at_rest()
+            with pytest.raises(StopAsyncIteration):
+                await anext(batches)
+        assert states(scene) == [TurnState.FINISHED]
+
+    run(main())
+
+
+def test_a_caller_that_takes_nothing_cannot_stretch_the_time() -> None:
+    async def main() -> None:
+        puppet = Puppet(1, [STARTED, TextDelta("a")])
+        scene = Scene(puppet, limits=TimeLimits(60, 0.01))
+        async with scene.hall, aclosing(scene.hall.run(job(), "test")) as batches:
+            await anext(batches)
+            async with asyncio.timeout(5):
+                while not puppet.interrupts:
+                    await breathe()
+            puppet.settle()
+            await scene.hall.wait_idle()
+            scene.assert_at_rest()
+            (failed,) = await anext(batches)
+            assert isinstance(failed, Failed)
+            assert failed.error.status == 504
+        assert states(scene) == [TurnState.FAILED]
+
+    run(main())
+
+
 def test_a_second_death_is_the_answer() -> None:
     async def main() -> None:
         row = [Puppet(at, [STILLBORN]) for at in range(MAX_ATTEMPTS + 1)]
@@ -106,8 +155,8 @@ def test_a_second_death_is_the_answer() -> None:
 
 @pytest.mark.parametrize(
     "batches",
-    [[[STARTED], [STILLBORN]], [[STARTED, TextDelta("a"), STILLBORN]], [[BROKEN]]],
-    ids=["after it started", "after text", "of another kind"],
+    [[[STARTED, TextDelta("a"), STILLBORN]], [[BROKEN]]],
+    ids=["after text", "of another kind"],
 )
 def test_a_failure_that_is_no_silent_death_is_not_tried_again(batches: list[list[Event]]) -> None:
     async def main() -> None:
@@ -216,7 +265,9 @@ def test_a_caller_that_leaves_in_the_queue_gets_no_attempt() -> None:
     run(main())
 
 
-@pytest.mark.parametrize("batches", [[], [[STARTED]]], ids=["before the first event", "after it"])
+@pytest.mark.parametrize(
+    "batches", [[], [[STARTED, TextDelta("a")]]], ids=["before the first event", "after it"]
+)
 def test_a_caller_that_leaves_interrupts_before_anything_else(batches: list[list[Event]]) -> None:
     async def main() -> None:
         puppet = Puppet(1, *batches)

@@ -11,10 +11,13 @@ from pathlib import Path
 from ocpd.claude.argv import Lane, build_argv, build_environment
 from ocpd.claude.claim import Sheet
 from ocpd.pool.child import Child, Spec
+from ocpd.pool.fleet import PoolLimits
 from ocpd.pool.home import empty_directory
 from ocpd.pool.pool import Pool
 from ocpd.pool.probe import Probe
 from ocpd.pool.reaper import Patience
+from ocpd.sched.affinity import Wanted
+from ocpd.sched.seating import Room
 from ocpd.sched.staffing import ChildId, SpareLimits
 from ocpd.turn.events import Event, Failed, Finished, TextDelta
 from tests.kit.fake_script import FakeScript, FakeTurn, make_fake_cli
@@ -72,6 +75,12 @@ async def hear_rest(child: Child) -> list[Event]:
     return events
 
 
+async def lease_child(pool: Pool, model: str, *, is_listed: bool) -> Child:
+    """A process for a conversation that nobody has begun."""
+    wanted = Wanted(model, key=model.encode(), chain=(b"", b"new"))
+    return (await pool.lease(wanted, is_listed=is_listed)).child
+
+
 def text_of(events: list[Event]) -> str:
     """What was said."""
     return "".join(event.text for event in events if isinstance(event, TextDelta))
@@ -84,13 +93,19 @@ def make_pool(
     spares: int = 0,
     most: int = 4,
     idle_s: float = 3600,
+    rest_s: float = 3600,
+    processes: int = 16,
     patience: Patience = LONG,
 ) -> Pool:
     """A pool of fakes that play ``script``; enter it."""
     make_fake_cli(folder / "bin", script)
     environ = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder)}
     environment = environment_of(folder)
-    limits = SpareLimits(per_model=spares, most=most, memory_mb=10_000, idle_s=idle_s)
+    limits = PoolLimits(
+        SpareLimits(per_model=spares, most=most, memory_mb=10_000, idle_s=idle_s),
+        Room(processes, 100_000),
+        rest_s=rest_s,
+    )
     probe = Probe("", environ, environment)
     return Pool(probe, environment, folder / "state", limits, patience)
 

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from ocpd.claude.lifecycle import State
-from ocpd.errors import Overloaded, Upstream
-from ocpd.pool import pool as room
+from ocpd.errors import Died, Overloaded, Upstream
+from ocpd.pool import fleet as room
 from ocpd.pool.child import Child
 from ocpd.pool.pool import MAX_UNLISTED_MODELS, Pool
+from ocpd.sched.seating import Place
 from tests.kit.fake_script import Answer, FakeScript, Silent, count_starts, make_fake_cli
 from tests.kit.leaks import is_alive
 from tests.unit.claude.stage import MODEL
 from tests.unit.http.stage import breathe, run
-from tests.unit.pool.stage import SHORT, hear_out, make_pool, text_of, until
+from tests.unit.pool.stage import SHORT, hear_out, lease_child, make_pool, text_of, until
 
 OTHER = "claude-opus-5-5"
 
@@ -33,7 +34,7 @@ def in_use(pool: Pool) -> tuple[int, int]:
 def test_a_leased_process_answers_and_is_ended_when_it_comes_back(tmp_path: Path) -> None:
     async def main() -> None:
         async with make_pool(tmp_path) as pool:
-            child = await pool.lease(MODEL, is_listed=True)
+            child = await lease_child(pool, MODEL, is_listed=True)
             assert in_use(pool) == (1, 0)
             assert text_of(await hear_out(child)) == "Hello there, friend."
             pool.give_back(child)
@@ -47,7 +48,7 @@ def test_a_leased_process_answers_and_is_ended_when_it_comes_back(tmp_path: Path
 def test_giving_back_twice_changes_nothing(tmp_path: Path) -> None:
     async def main() -> None:
         async with make_pool(tmp_path) as pool:
-            child = await pool.lease(MODEL, is_listed=True)
+            child = await lease_child(pool, MODEL, is_listed=True)
             pool.give_back(child)
             pool.give_back(child)
             assert in_use(pool) == (0, 1)
@@ -58,7 +59,7 @@ def test_giving_back_twice_changes_nothing(tmp_path: Path) -> None:
 def test_what_the_cli_offers_is_kept_from_the_last_turn(tmp_path: Path) -> None:
     async def main() -> None:
         async with make_pool(tmp_path) as pool:
-            child = await pool.lease(MODEL, is_listed=True)
+            child = await lease_child(pool, MODEL, is_listed=True)
             await hear_out(child)
             before = pool.offered
             pool.give_back(child)
@@ -73,9 +74,9 @@ def test_a_warm_model_has_a_spare_that_a_lease_takes(tmp_path: Path) -> None:
         async with make_pool(tmp_path, spares=1) as pool:
             pool.warm(MODEL)
             await until(lambda: parked(pool) == {MODEL: 1})
-            child = await pool.lease(MODEL, is_listed=True)
+            child = await lease_child(pool, MODEL, is_listed=True)
             assert child.session.state is State.PARKED
-            assert pool.statistics().claimed_spares == 1
+            assert pool.statistics().sources["spare"] == 1
             assert pool.statistics().spawned == 1
             assert parked(pool) == {}
             pool.give_back(child)
@@ -88,7 +89,7 @@ def test_a_claimed_spare_is_replaced_once_its_request_is_out(tmp_path: Path) -> 
         async with make_pool(tmp_path, spares=1) as pool:
             pool.warm(MODEL)
             await until(lambda: parked(pool) == {MODEL: 1})
-            child = await pool.lease(MODEL, is_listed=True)
+            child = await lease_child(pool, MODEL, is_listed=True)
             await breathe()
             assert pool.statistics().spawned == 1
             await hear_out(child)
@@ -102,7 +103,7 @@ def test_a_claimed_spare_is_replaced_once_its_request_is_out(tmp_path: Path) -> 
 def test_a_lease_without_a_spare_starts_a_process_at_once(tmp_path: Path) -> None:
     async def main() -> None:
         async with make_pool(tmp_path, spares=1) as pool:
-            children = [await pool.lease(MODEL, is_listed=True) for _ in range(3)]
+            children = [await lease_child(pool, MODEL, is_listed=True) for _ in range(3)]
             assert len({child.pid for child in children}) == 3
             assert in_use(pool) == (3, 0)
             for child in children:
@@ -139,7 +140,7 @@ def test_a_spare_that_dies_is_replaced_after_a_pause(tmp_path: Path) -> None:
         async with make_pool(tmp_path, spares=1) as pool:
             pool.warm(MODEL)
             await until(lambda: parked(pool) == {MODEL: 1})
-            (spare,) = [entry.child for entry in pool._parked.values()]
+            (spare,) = [entry.child for entry in pool._roster.at(Place.PARKED)]
             os.kill(spare.pid, signal.SIGKILL)
             await until(lambda: parked(pool) == {})
             assert pool.statistics().failures_in_a_row == 1
@@ -179,9 +180,9 @@ def test_a_process_that_dies_before_it_is_anywhere_counts_as_a_failure_too(
             await until(lambda: pool.statistics().failures_in_a_row == 1)
             await until(lambda: pool.statistics().failures_in_a_row == 2)
             assert parked(pool) == {}
-            child = await pool.lease(MODEL, is_listed=True)
-            assert pool.statistics().failures_in_a_row == 3
-            pool.give_back(child)
+            with pytest.raises(Died):
+                await lease_child(pool, MODEL, is_listed=True)
+            assert pool.statistics().failures_in_a_row == 4
 
     run(main())
 
@@ -189,11 +190,11 @@ def test_a_process_that_dies_before_it_is_anywhere_counts_as_a_failure_too(
 def test_a_turn_that_gets_through_ends_the_backing_off(tmp_path: Path) -> None:
     async def main() -> None:
         async with make_pool(tmp_path, FakeScript(failing_starts=1)) as pool:
-            first = await pool.lease(MODEL, is_listed=True)
+            first = await lease_child(pool, MODEL, is_listed=True)
             await hear_out(first)
             pool.give_back(first)
             assert pool.statistics().failures_in_a_row == 1
-            second = await pool.lease(MODEL, is_listed=True)
+            second = await lease_child(pool, MODEL, is_listed=True)
             await hear_out(second)
             assert pool.statistics().failures_in_a_row == 0
             pool.give_back(second)
@@ -206,9 +207,9 @@ def test_a_spare_of_an_older_file_is_ended_and_not_leased(tmp_path: Path) -> Non
         async with make_pool(tmp_path, Answer(("old",)), spares=1) as pool:
             pool.warm(MODEL)
             await until(lambda: parked(pool) == {MODEL: 1})
-            (old,) = [entry.child for entry in pool._parked.values()]
+            (old,) = [entry.child for entry in pool._roster.at(Place.PARKED)]
             make_fake_cli(tmp_path / "bin", Answer(("new",)))
-            child = await pool.lease(MODEL, is_listed=True)
+            child = await lease_child(pool, MODEL, is_listed=True)
             assert text_of(await hear_out(child)) == "new"
             await old.ended.wait()
             pool.give_back(child)
@@ -220,13 +221,13 @@ def test_models_that_are_not_listed_are_few_at_once_and_have_no_spares(tmp_path:
     async def main() -> None:
         async with make_pool(tmp_path, spares=1) as pool:
             names = [f"claude-x-{at}" for at in range(MAX_UNLISTED_MODELS)]
-            children = [await pool.lease(name, is_listed=False) for name in names]
+            children = [await lease_child(pool, name, is_listed=False) for name in names]
             with pytest.raises(Overloaded) as caught:
-                await pool.lease("claude-x-more", is_listed=False)
+                await lease_child(pool, "claude-x-more", is_listed=False)
             assert caught.value.code == "too_many_unlisted_models"
-            again = await pool.lease(names[0], is_listed=False)
+            again = await lease_child(pool, names[0], is_listed=False)
             pool.give_back(children[1])
-            other = await pool.lease("claude-x-more", is_listed=False)
+            other = await lease_child(pool, "claude-x-more", is_listed=False)
             for child in (*children, again, other):
                 pool.give_back(child)
             await until(lambda: in_use(pool) == (0, 0))
@@ -243,9 +244,9 @@ def test_an_unlisted_model_that_did_not_start_holds_no_place(tmp_path: Path) -> 
             broken.write_text("no directory")
             for at in range(MAX_UNLISTED_MODELS + 2):
                 with pytest.raises(Upstream):
-                    await pool.lease(f"claude-x-{at}", is_listed=False)
+                    await lease_child(pool, f"claude-x-{at}", is_listed=False)
             broken.unlink()
-            pool.give_back(await pool.lease("claude-x-9", is_listed=False))
+            pool.give_back(await lease_child(pool, "claude-x-9", is_listed=False))
 
     run(main())
 
@@ -257,7 +258,7 @@ def test_a_cli_that_cannot_be_started_is_503(tmp_path: Path) -> None:
             # Still the same file by all that is looked at, and not to be run.
             (tmp_path / "bin/claude").chmod(0o644)
             with pytest.raises(Upstream) as caught:
-                await pool.lease(MODEL, is_listed=True)
+                await lease_child(pool, MODEL, is_listed=True)
             assert (caught.value.status, caught.value.code) == (503, "claude_cli_unusable")
             assert in_use(pool) == (0, 0)
             assert pool.statistics().failures_in_a_row == 1
@@ -281,7 +282,9 @@ def test_a_lease_that_is_cancelled_while_the_process_starts_leaves_none(
 
     async def main() -> None:
         async with make_pool(tmp_path) as pool:
-            leasing = asyncio.get_running_loop().create_task(pool.lease(MODEL, is_listed=True))
+            leasing = asyncio.get_running_loop().create_task(
+                lease_child(pool, MODEL, is_listed=True)
+            )
             await until(lambda: bool(children))
             leasing.cancel()
             await asyncio.wait([leasing])
@@ -298,8 +301,8 @@ def test_leaving_ends_parked_and_leased_processes_alike(tmp_path: Path) -> None:
         async with make_pool(tmp_path, Silent(after=1), spares=1, patience=SHORT) as pool:
             pool.warm(OTHER)
             await until(lambda: parked(pool) == {OTHER: 1})
-            child = await pool.lease(MODEL, is_listed=True)
-            spares = [entry.child for entry in pool._parked.values()]
+            child = await lease_child(pool, MODEL, is_listed=True)
+            spares = [entry.child for entry in pool._roster.at(Place.PARKED)]
         for each in (child, *spares):
             assert each.is_gone
             assert not is_alive(each.pid)

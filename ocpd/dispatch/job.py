@@ -1,0 +1,32 @@
+"""What is to be done: a turn, for whom, and within what time.
+
+What may live here: the record that the front door hands to the hall.
+"""
+
+import msgspec
+
+from ocpd.claude.claim import Sheet
+from ocpd.turn.caller import Caller
+from ocpd.turn.request import Turn
+
+
+class TimeLimits(msgspec.Struct, frozen=True):
+    """How long a turn may take until the first event and in all, in seconds."""
+
+    first_byte_s: float
+    total_s: float
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A turn, who asks, and what must be known of its model to run it.
+
+    ``limits`` None means the hall's own; ``asked_model`` is the name as the caller wrote it.
+    """
+
+    turn: Turn
+    sheet: Sheet
+    is_listed: bool = True
+    caller: Caller = Caller()
+    asked_model: str = ""
+    prompt_chars: int = 0
+    limits: TimeLimits | None = None

@@ -1,0 +1,78 @@
+"""What a process will remember of a turn: the whole of it, or nothing but what was before.
+
+What may live here: from a job and its events to the memory of the process that did it.
+"""
+
+from ocpd.dispatch.job import Job
+from ocpd.sched.affinity import Memory, Wanted
+from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
+from ocpd.turn.transcript import (
+    Surroundings,
+    answer_of,
+    chain_of,
+    count_answers,
+    key_of,
+    last_request,
+)
+
+_LOGIN_REFUSED = frozenset({401, 403})
+
+
+class Recall:
+    """Hears the events of one attempt. ``keep`` is how many of the turn's messages the process had
+    when it began."""
+
+    def __init__(self, job: Job) -> None:
+        turn = job.turn
+        self._turn = turn
+        self._said: list[str] = []
+        self._is_finished = False
+        self._is_tainted = False
+        self.keep = 0
+        self.wanted = Wanted(
+            model=turn.model,
+            key=key_of(turn, Surroundings(job.caller.scope)),
+            chain=chain_of(turn.messages),
+            has_history=count_answers(turn.messages) > 0,
+        )
+
+    def hear(self, event: Event) -> None:
+        """Take in what happened."""
+        match event:
+            case TextDelta(text=text):
+                self._said.append(text)
+            case Finished(reason=reason):
+                self._is_finished = reason in (StopReason.END_TURN, StopReason.STOP_SEQUENCE)
+            case Failed(error=error):
+                # It may have read the login that was refused, and go on using it.
+                self._is_tainted = error.status in _LOGIN_REFUSED
+            case _:
+                pass
+
+    def finished(self) -> Memory | None:
+        """Return what the process will hold, if the turn came to a good end."""
+        if not self._is_finished:
+            return None
+        answer = answer_of("".join(self._said))
+        messages = self._turn.messages
+        return Memory(
+            key=self.wanted.key,
+            chain=(*self.wanted.chain, *chain_of((answer,), self.wanted.chain[-1])[1:]),
+            last_request=last_request(messages),
+            answers=count_answers(messages) + 1,
+        )
+
+    def memory(self) -> Memory | None:
+        """Return what the process is to hold: after a good end all of it, else what it had before
+        the turn. None: it must not serve again."""
+        if self._is_tainted:
+            return None
+        if (whole := self.finished()) is not None:
+            return whole
+        before = self._turn.messages[: self.keep]
+        return Memory(
+            key=self.wanted.key,
+            chain=self.wanted.chain[: self.keep + 1],
+            last_request=last_request(before[:-1]) if before else 0,
+            answers=count_answers(before),
+        )
