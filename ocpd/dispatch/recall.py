@@ -33,6 +33,7 @@ class Recall:
             model=turn.model,
             key=key_of(turn, Surroundings(job.caller.scope)),
             chain=chain_of(turn.messages),
+            last_request=last_request(turn.messages),
             has_history=count_answers(turn.messages) > 0,
         )
 

@@ -222,7 +222,9 @@ class Pool:
                 self._note_miss(wanted)
                 entry = self._roster.get(child_id)
                 if entry is not None and entry.place is Place.PARKED:
-                    self._hand_over(waiter, child_id, None, "spare")
+                    # One that came after the request was started for it.
+                    is_spare = entry.used_at < waiter.since
+                    self._hand_over(waiter, child_id, None, "spare" if is_spare else "spawned")
                 else:
                     self._hand_over(waiter, child_id, 0, "recycled")
             case Begin(instead):

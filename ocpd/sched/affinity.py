@@ -24,11 +24,13 @@ class Memory(msgspec.Struct, frozen=True):
 
 class Wanted(msgspec.Struct, frozen=True):
     """What a request needs: a process of ``model`` and ``key`` that has, or gets, the messages of
-    ``chain``. ``has_history``: one of them is the model's."""
+    ``chain``. ``last_request`` is where the user's last ones begin; with ``has_history`` one of
+    them is the model's."""
 
     model: str
     key: bytes
     chain: tuple[bytes, ...]
+    last_request: int = 0
     has_history: bool = False
 
 
@@ -71,8 +73,11 @@ def _compare(child: ChildId, memory: Memory, wanted: Wanted) -> Match | None:
     if wants > has and wanted.chain[has] == memory.chain[has]:
         return Match(child, has, Way.CONTINUED)
     keep = memory.last_request
+    if wanted.last_request != keep:
+        # More than the last request differs: a branch, and the other one may still go on.
+        return None
     # With nothing kept it is the same conversation only if it begins with the same message.
     shared = max(keep, 1)
-    if wants > keep and wants >= shared and wanted.chain[shared] == memory.chain[shared]:
+    if wants >= shared and wanted.chain[shared] == memory.chain[shared]:
         return Match(child, keep, Way.REWOUND)
     return None

@@ -5,7 +5,7 @@ import pytest
 
 from tests.kit.script import Say, Usage
 from tests.wire.conftest import OpenStage
-from tests.wire.stage import Stage, quick
+from tests.wire.stage import Stage, quick, say
 
 pytestmark = pytest.mark.real_cli
 
@@ -156,9 +156,10 @@ def test_a_spare_answers_as_well_as_a_fresh_process(open_real: OpenStage) -> Non
         for at in range(3):
             stage.wait_report(lambda r: r.processes.parked == {"claude-sonnet-5-5": 1})
             stage.upstream.script(Say(f"answer {at}"))
-            assert stage.ask("hello").choices[0].message.content == f"answer {at}"
+            asked = [{"role": "system", "content": f"Number {at}."}, *say("hello")]
+            assert stage.ask(asked).choices[0].message.content == f"answer {at}"
         report = stage.assert_at_rest()
-        assert report.processes.claimed_spares == 3
+        assert report.processes.sources == {"spare": 3}
 
 
 def test_a_field_that_has_no_effect_is_named_in_the_answer(stage: Stage) -> None:

@@ -123,7 +123,7 @@ def test_a_spare_of_yesterdays_cli_is_not_used(open_fake: OpenStage, tmp_path: P
         stage.wait_report(lambda r: sum(r.processes.parked.values()) == 1)
         make_fake_cli(tmp_path / "bin", Answer(("new",)))
         assert stage.ask("hello").choices[0].message.content == "new"
-        assert stage.assert_at_rest().processes.claimed_spares == 0
+        assert stage.assert_at_rest().processes.sources == {"spawned": 1}
 
 
 # No CLI...
