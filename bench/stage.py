@@ -93,12 +93,13 @@ def upstream(*arguments: str, module: str = "tests.kit.upstream") -> Iterator[st
 
 
 @contextlib.contextmanager
-def daemon(upstream_url: str, *arguments: str) -> Iterator[tuple[int, int]]:
+def daemon(upstream_url: str, *arguments: str, socket: str = "") -> Iterator[tuple[int, int]]:
     """ocpd in a process of its own with an empty HOME; yields pid and port."""
     with tempfile.TemporaryDirectory(prefix="ocpd-bench-") as home:
         env = {
             "HOME": home,
             "OCPD_STATE_DIR": f"{home}/state",
+            "OCPD_SOCKET": socket or f"{home}/ocpd.sock",
             "BENCH_UPSTREAM": upstream_url,
             "OCPD_LOG_LEVEL": "warning",
         }

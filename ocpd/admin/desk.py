@@ -40,13 +40,15 @@ class KnobStore(Protocol):
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """What was there at the start. ``read_file`` reads the config file anew, and raises
-    SettingsError; ``check`` looks at the settings as a whole, and raises SettingsError."""
+    """What was there at the start. ``read_file`` reads the config file anew; ``check`` looks at
+    the settings as a whole; ``check_afresh`` does so for a reload, and reads anew what they name
+    on disk. All three raise SettingsError."""
 
     argv: Mapping[str, str]
     environ: Mapping[str, str]
     read_file: Callable[[], Mapping[str, object]]
     check: Callable[[Settings], None]
+    check_afresh: Callable[[Settings], None]
 
 
 class Rejected(BadRequest):
@@ -128,7 +130,7 @@ class Desk:
             argv=self._inputs.argv,
             environ=self._inputs.environ,
             file=flatten(self._file),
-            runtime=self._knobs.all(),
+            runtime=self._loaded.runtime,
         )
         return Explained(
             knob=knob,
@@ -164,7 +166,8 @@ class Desk:
         if faults:
             are_fixed = all(self.is_fixed(key) for key in faults)
             raise Rejected(faults, status=409 if are_fixed else 400)
-        runtime = {**self._knobs.all(), **wanted}
+        # Not all that is stored: what was left out at the start is no fault of this change.
+        runtime = {**self._loaded.runtime, **wanted}
         kept = {key: value for key, value in runtime.items() if value is not None}
         try:
             return wanted, self._load(self._file, kept)
@@ -180,19 +183,20 @@ class Desk:
         return (await self.change({key: None}, by)).values[key]
 
     async def reload(self) -> Changed:
-        """Read the config file again and apply it; return what changed.
+        """Read the config file, and what the settings name on disk, again and apply it; return
+        what changed.
 
         A file that cannot be used changes nothing: raises Rejected (400) naming the value.
         """
         async with self._lock:
             try:
                 file = self._inputs.read_file()
-                loaded = self._load(file, self._knobs.all())
+                loaded = self._load(file, self._loaded.runtime, self._inputs.check_afresh)
             except SettingsError as error:
                 raise Rejected({_blame(str(error), BY_KEY): str(error)}) from error
             before = self._loaded.settings
-            self._file = file
             await self._adopt(loaded)
+            self._file = file
             after = {knob.key: value_of(loaded.settings, knob) for knob in KNOBS}
             return Changed(
                 {
@@ -226,9 +230,14 @@ class Desk:
             )
         return None if raw is None else parse_value(knob, raw, key)
 
-    def _load(self, file: Mapping[str, object], runtime: Mapping[str, object]) -> Loaded:
+    def _load(
+        self,
+        file: Mapping[str, object],
+        runtime: Mapping[str, object],
+        check: Callable[[Settings], None] | None = None,
+    ) -> Loaded:
         loaded = load_settings(self._inputs.argv, self._inputs.environ, file, runtime)
-        self._inputs.check(loaded.settings)
+        (check or self._inputs.check)(loaded.settings)
         return loaded
 
     async def _commit(self, wanted: Mapping[str, Value | None], loaded: Loaded, by: str) -> None:

@@ -5,7 +5,7 @@ has ``errors``, also one for another reason than a value: clients of OCP look th
 else, and take its absence for success.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import UNSET
@@ -49,18 +49,11 @@ _encoder = msgspec.json.Encoder()
 
 
 class Knobs:
-    """Answers for the settings. ``prepare`` reads anew what a reload concerns beside them (the
-    models table) and returns what lets it count; it raises Rejected for what cannot be used."""
+    """Answers for the settings."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        journal: Journal,
-        prepare: Callable[[], Callable[[], None]],
-    ) -> None:
+    def __init__(self, desk: Desk, journal: Journal) -> None:
         self._desk = desk
         self._journal = journal
-        self._prepare = prepare
 
     async def show_all(self, exchange: Exchange, _actor: Actor) -> None:
         """Answer every setting, and the tiers."""
@@ -126,15 +119,10 @@ class Knobs:
         """Read the config file and what else is on disk again."""
         read_query(exchange)
         await read_body(exchange, Nothing)
-        changed = await self._journal.carry_out(actor, "settings.reload", self.reload_all(), _tell)
+        changed = await self._journal.carry_out(
+            actor, "settings.reload", self._desk.reload(), _tell
+        )
         await send(exchange, Reloaded(dict(changed.values), list(changed.notes)))
-
-    async def reload_all(self) -> Changed:
-        """Read everything again; return what changed. Raises Rejected, and nothing changed."""
-        adopt = self._prepare()
-        changed = await self._desk.reload()
-        adopt()
-        return changed
 
     def _list(self) -> KnobList:
         listed: KnobList = {}

@@ -3,14 +3,15 @@
 What may live here: the answers. Who keeps the conversations is behind ``SessionBook``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ocpd.admin.access import Actor
-from ocpd.admin.answers import read_query, send
+from ocpd.admin.answers import read_query, send, spell_iso
 from ocpd.admin.audit import Journal
 from ocpd.admin.wire import Cleared, SessionList, SessionView
 from ocpd.http.exchange import Exchange
+from ocpd.store.conversations import Conversations
 
 
 class SessionBook(Protocol):
@@ -25,16 +26,23 @@ class SessionBook(Protocol):
         ...
 
 
-class NoSessions:
-    """A book without conversations: every turn is whole in itself."""
+class KeptSessions:
+    """The named conversations of the store; with them those that rest without a name go."""
+
+    def __init__(self, book: Conversations, forget_resting: Callable[[], int]) -> None:
+        self._book = book
+        self._forget_resting = forget_resting
 
     def list(self) -> Sequence[SessionView]:
-        """Return none."""
-        return ()
+        """Return the named ones, the latest first."""
+        return [
+            SessionView(known.name, known.id, known.model, known.count, spell_iso(known.used_at))
+            for known in self._book.list()
+        ]
 
     async def clear(self) -> int:
-        """Do nothing."""
-        return 0
+        """Forget all of them; turns that run go on."""
+        return await self._book.clear() + self._forget_resting()
 
 
 class Sessions:

@@ -11,8 +11,9 @@ import secrets
 
 import msgspec
 
-from ocpd.aio import wall_clock
+from ocpd.aio import finish, wall_clock
 from ocpd.api.callers import FindKey, identify
+from ocpd.api.sessions import Session, Sessions
 from ocpd.claude.claim import Sheet
 from ocpd.dialects.interface import Context, Dialect
 from ocpd.dialects.support import refuse_unsupported
@@ -24,7 +25,7 @@ from ocpd.http.message import json_response, refusal
 from ocpd.log import turn_context
 from ocpd.models import Models, Resolved
 from ocpd.settings.values import Settings
-from ocpd.turn.events import Event, Failed
+from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
 from ocpd.turn.request import Text, Turn, TurnId
 
 _log = logging.getLogger("ocpd.turn")
@@ -36,38 +37,51 @@ STREAM_HEADERS = (
     ("x-accel-buffering", "no"),
 )
 
+KEEP_S = 5.0
+"""Longest time that keeping a named conversation may hold up the end of its turn."""
+
+CUT = frozenset({StopReason.REFUSAL, StopReason.CONTEXT_EXCEEDED})
+"""Ends after which a named conversation stays what it was."""
+
 ANSWER_MS = 5_000
 FIRST_BYTE_LEAST_MS = 10_000
 """What the tiers leave of ``timeout``, and the least the first byte gets (as in the seeds)."""
 
 
+class Conditions(msgspec.Struct):
+    """What requests are read under. Both may be replaced at any time; they hold for the requests
+    that come after."""
+
+    settings: Settings
+    models: Models
+
+
 class Turns:
-    """Serves the turns of one dialect. ``settings`` and ``models`` may be replaced at any time;
-    they hold for the requests that come after."""
+    """Serves the turns of one dialect."""
 
     def __init__(
         self,
         dialect: Dialect,
         hall: Hall,
-        models: Models,
-        settings: Settings,
+        sessions: Sessions,
         find_key: FindKey,
+        conditions: Conditions,
     ) -> None:
         self._dialect = dialect
         self._hall = hall
+        self._sessions = sessions
         self._find_key = find_key
-        self.models = models
-        self.settings = settings
+        self.conditions = conditions
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request. Cancelled when the client leaves; that interrupts the turn."""
         turn_id = TurnId(secrets.token_hex(16))
         with turn_context(turn_id):
             try:
-                body = await exchange.read_body(self.settings.max_body_bytes)
+                body = await exchange.read_body(self.conditions.settings.max_body_bytes)
                 job = self._read(exchange, turn_id, body)
                 del body
-                await self._run(exchange, job)
+                await self._serve(exchange, job)
             except OcpdError as error:
                 if exchange.started:
                     raise
@@ -77,10 +91,10 @@ class Turns:
         found: list[tuple[str | None, Resolved]] = []
 
         def resolve(name: str | None) -> str:
-            resolved = self.models.resolve(
+            resolved = self.conditions.models.resolve(
                 name,
-                default=self.settings.default_model,
-                unknown=self.settings.unknown_model,
+                default=self.conditions.settings.default_model,
+                unknown=self.conditions.settings.unknown_model,
             )
             found.append((name, resolved))
             return resolved.id
@@ -98,14 +112,31 @@ class Turns:
             caller=identify(exchange.request, self._find_key),
             asked_model=asked or "",
             prompt_chars=chars,
-            limits=time_limits(self.settings, resolved.id, chars),
+            limits=time_limits(self.conditions.settings, resolved.id, chars),
         )
 
-    async def _run(self, exchange: Exchange, job: Job) -> None:
+    async def _serve(self, exchange: Exchange, job: Job) -> None:
+        if job.turn.session is None:
+            await self._run(exchange, job)
+            return
+        async with self._sessions.open(job.caller.scope, job.turn) as session:
+            whole = session.turn
+            chars = count_chars(whole)
+            limits = time_limits(self.conditions.settings, whole.model, chars)
+            named = msgspec.structs.replace(job, turn=whole, prompt_chars=chars, limits=limits)
+            answer = await self._run(exchange, named)
+            if answer is not None:
+                # Also if the client leaves with the last byte.
+                await finish(_keep(session, answer), KEEP_S)
+
+    async def _run(self, exchange: Exchange, job: Job) -> str | None:
+        """Run and answer; returns the text, or None if it did not come to a good end."""
         turn = job.turn
+        said = Said()
         encoder = self._dialect.encoder(turn, int(wall_clock()))
         async with contextlib.aclosing(self._hall.run(job, self._dialect.name)) as batches:
             async for batch in batches:
+                said.hear(batch)
                 if not turn.stream or not exchange.started:
                     _raise_failure(batch)
                 data = b"".join([encoder.feed(event) for event in batch])
@@ -118,6 +149,7 @@ class Turns:
                 await exchange.write(data)
         if turn.stream:
             await exchange.finish()
+        return said.whole
 
     async def _refuse(self, exchange: Exchange, error: OcpdError, turn_id: TurnId) -> None:
         _log.info("turn_refused_at_the_door", extra={"status": error.status, "code": error.code})
@@ -125,6 +157,31 @@ class Turns:
         headers = (*plain.headers, ("x-request-id", turn_id))
         body = self._dialect.refusal(error)
         await exchange.respond(msgspec.structs.replace(plain, headers=headers, body=body))
+
+
+class Said:
+    """The text of an answer, as it comes."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.whole: str | None = None
+
+    def hear(self, batch: list[Event]) -> None:
+        """Take in what was said; ``whole`` is there once the answer is complete and not cut."""
+        for event in batch:
+            if isinstance(event, TextDelta):
+                self._pieces.append(event.text)
+            elif isinstance(event, Finished) and event.reason not in CUT:
+                self.whole = "".join(self._pieces)
+
+
+async def _keep(session: Session, answer: str) -> None:
+    try:
+        if not await session.keep(answer):
+            _log.info("session_too_long")
+    except OcpdError as error:
+        # The answer is out already; the next turn must send the whole history.
+        _log.warning("session_not_kept", extra={"reason": error.message})
 
 
 def count_chars(turn: Turn) -> int:

@@ -15,12 +15,15 @@ from ocpd.pool.allowance import ask_allowance
 from ocpd.pool.login import Login
 from ocpd.pool.pool import Pool
 from ocpd.settings.values import Settings
+from ocpd.store.conversations import Conversations
 from ocpd.store.plan import PlanBook
 from ocpd.store.usage import UsageBook
 
 _log = logging.getLogger("ocpd.daemon")
 
 DAY_S = 86_400.0
+
+SWEEP_S = 600.0
 
 ASK_AGAIN_S = 60.0
 """How soon the CLI is asked for the plan again: each time costs the start of a process."""
@@ -45,6 +48,16 @@ async def fold_usage(usage: UsageBook, settings: Callable[[], Settings]) -> None
             if folded:
                 _log.info("usage_folded", extra={"rows": folded})
         await _pass_time(DAY_S)
+
+
+async def expire_sessions(book: Conversations, settings: Callable[[], Settings]) -> None:
+    """Forget conversations that nobody went on with, now and every some minutes, for ever."""
+    while True:
+        ttl_s = settings().session_ttl_ms / 1000
+        # Trouble with the file: they are still there next time.
+        with contextlib.suppress(OcpdError):
+            await book.expire(ttl_s)
+        await _pass_time(min(max(ttl_s, 1.0), SWEEP_S))
 
 
 async def _pass_time(seconds: float) -> None:

@@ -15,8 +15,9 @@ from ocpd.aio import Nursery, wall_clock
 from ocpd.api.health import Health, Sources
 from ocpd.api.listing import Listing
 from ocpd.api.routes import front_door
-from ocpd.api.turns import Turns
-from ocpd.daemon.chores import PlanWatch, fold_usage, watch_login
+from ocpd.api.sessions import Sessions
+from ocpd.api.turns import Conditions, Turns
+from ocpd.daemon.chores import PlanWatch, expire_sessions, fold_usage, watch_login
 from ocpd.daemon.live import Live, Parts, Surroundings
 from ocpd.daemon.office import Office, Supplies, furnish
 from ocpd.daemon.start import (
@@ -90,6 +91,7 @@ async def open_daemon(start: Start) -> AsyncIterator[Daemon]:
             rooms.pool.warm(default.id)
         chores.spawn(watch_login(rooms.login, lambda: live.settings), "login watch")
         chores.spawn(fold_usage(rooms.store.usage, lambda: live.settings), "usage folding")
+        chores.spawn(expire_sessions(rooms.store.conversations, lambda: live.settings), "sessions")
         daemon.move(State.READY)
         try:
             yield daemon
@@ -144,7 +146,9 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
     live = rooms.live
     door = find_door(start.environ, state_directory(start.environ))
     health = Health(_health_sources(rooms), VERSION, start.lane.demo, rooms.chores)
-    turns = Turns(OPENAI_CHAT, rooms.hall, live.models, live.settings, rooms.store.keys.find)
+    sessions = Sessions(rooms.store.conversations, lambda: live.settings.session_ttl_ms / 1000)
+    conditions = Conditions(live.settings, live.models)
+    turns = Turns(OPENAI_CHAT, rooms.hall, sessions, rooms.store.keys.find, conditions)
     listing = Listing(live.models, int(wall_clock()))
     office = _furnish(start, rooms, health, door)
     router = Router([*front_door(turns, listing, health), *office.routes])
@@ -203,6 +207,7 @@ def _furnish(start: Start, rooms: Rooms, health: Health, door: Door) -> Office:
             token=rooms.token,
             report=health.report,
             note_look=plan.note_look,
+            forget_resting=rooms.pool.forget,
             group=door.group,
         )
     )

@@ -109,7 +109,7 @@ class Live:
         self.settings = settings
         self._adopt(models)
         parts = self._parts
-        parts.turns.settings = settings
+        parts.turns.conditions.settings = settings
         parts.admission.resize(settings.max_concurrent, settings.max_queue)
         parts.admission.retry_after_s = settings.queue_retry_after_s
         parts.login.timeout_s = settings.auth_check_timeout_ms / 1000
@@ -147,7 +147,7 @@ class Live:
 
     def _adopt(self, models: Models) -> None:
         if models is not self.models:
-            self.models = self._parts.turns.models = models
+            self.models = self._parts.turns.conditions.models = models
             self._parts.listing.adopt(models)
 
     def _maybe_make_environment(

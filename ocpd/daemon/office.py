@@ -20,7 +20,7 @@ from ocpd.admin.logs import Logs
 from ocpd.admin.peers import find_user, make_guest_list
 from ocpd.admin.quotas import Quotas
 from ocpd.admin.routes import Desks, back_door
-from ocpd.admin.sessions import NoSessions, Sessions
+from ocpd.admin.sessions import KeptSessions, Sessions
 from ocpd.admin.status import Report, Status, StatusSources
 from ocpd.admin.takeover import Takeover
 from ocpd.admin.tokens import KnownTokens
@@ -53,6 +53,7 @@ class Supplies(msgspec.Struct, frozen=True):
     token: TokenSafe
     report: Callable[[], Report]
     note_look: Callable[[], None]
+    forget_resting: Callable[[], int]
     group: str | None
 
 
@@ -67,10 +68,11 @@ class Office(msgspec.Struct, frozen=True):
 def furnish(s: Supplies) -> Office:
     """Make every handler."""
     store, live = s.store, s.live
-    journal, sessions = Journal(store.audit), NoSessions()
-    inputs = Inputs(s.start.argv, s.start.environ, s.start.read_file, live.check)
-    desk = Desk(inputs, store.knobs, live.apply, file=s.start.file, loaded=s.loaded)
-    knobs, logs = Knobs(desk, journal, live.prepare_reload), Logs(s.start.ring)
+    journal, sessions = Journal(store.audit), KeptSessions(store.conversations, s.forget_resting)
+    start = s.start
+    inputs = Inputs(start.argv, start.environ, start.read_file, live.check, live.check_afresh)
+    desk = Desk(inputs, store.knobs, live.apply, file=start.file, loaded=s.loaded)
+    logs = Logs(start.ring)
     desks = Desks(
         status=Status(
             StatusSources(
@@ -84,7 +86,7 @@ def furnish(s: Supplies) -> Office:
         usage=Usage(store.usage),
         keys=Keys(store.keys, store.quotas, live.resolve, journal),
         quotas=Quotas(store.keys, store.quotas, store.usage, journal),
-        knobs=knobs,
+        knobs=Knobs(desk, journal),
         logs=logs,
         sessions=Sessions(sessions, journal),
         cache=Cache(store.cache, journal),
@@ -92,7 +94,7 @@ def furnish(s: Supplies) -> Office:
         login=Login(_login_sources(s), journal),
         audit=Audit(store.audit),
     )
-    return Office(back_door(desks, _doorman(s)), lambda: _reload(knobs), logs.close)
+    return Office(back_door(desks, _doorman(s)), lambda: _reload(desk), logs.close)
 
 
 def _login_sources(s: Supplies) -> LoginSources:
@@ -117,10 +119,10 @@ def _doorman(s: Supplies) -> Doorman:
     )
 
 
-async def _reload(knobs: Knobs) -> None:
+async def _reload(desk: Desk) -> None:
     """Reload because the service manager said so."""
     try:
-        changed = await knobs.reload_all()
+        changed = await desk.reload()
     except Rejected as error:
         _log.error("reload_refused", extra={"reason": error.message})
     else:

@@ -122,6 +122,17 @@ _M001 = (
         hits INTEGER NOT NULL DEFAULT 0
     ) STRICT""",
     "CREATE INDEX cache_created ON cache (created_at_ms, id)",
+    """CREATE TABLE conversation (
+        digest TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        name TEXT NOT NULL,
+        system TEXT NOT NULL,
+        model TEXT NOT NULL,
+        messages BLOB,
+        count INTEGER NOT NULL,
+        used_at_ms INTEGER NOT NULL
+    ) STRICT""",
+    "CREATE INDEX conversation_owner ON conversation (owner, used_at_ms)",
     """CREATE TABLE plan (
         name TEXT PRIMARY KEY,
         utilization REAL,

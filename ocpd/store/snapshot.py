@@ -7,6 +7,7 @@ import sqlite3
 
 import msgspec
 
+from ocpd.store.conversations import Known, load_known
 from ocpd.store.knobs import KnobValue, load_knobs
 from ocpd.store.plan import PlanWindow, load_plan
 from ocpd.store.quotas import LoadedQuotas, load_quotas
@@ -20,6 +21,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     quotas: LoadedQuotas
     knobs: dict[str, KnobValue]
     plan: dict[str, PlanWindow]
+    conversations: dict[str, Known]
 
 
 def load_snapshot(connection: sqlite3.Connection) -> Snapshot:
@@ -29,4 +31,5 @@ def load_snapshot(connection: sqlite3.Connection) -> Snapshot:
         quotas=load_quotas(connection),
         knobs=load_knobs(connection),
         plan=load_plan(connection),
+        conversations=load_known(connection),
     )

@@ -14,6 +14,7 @@ from ocpd.errors import OcpdError
 from ocpd.store.audit import AuditLog
 from ocpd.store.backup import Restored, copy_database, prepare_database, replace_database
 from ocpd.store.cache import CacheTable
+from ocpd.store.conversations import Conversations
 from ocpd.store.db import Database, StoreStatistics
 from ocpd.store.epoch import to_ms
 from ocpd.store.keys import Keys
@@ -54,6 +55,7 @@ class Store:
         self.knobs = Knobs(self._db, clock)
         self.cache = CacheTable(self._db, clock)
         self.plan = PlanBook(self._db)
+        self.conversations = Conversations(self._db, clock)
         self.audit = AuditLog(self._db)
 
     def __repr__(self) -> str:
@@ -142,3 +144,4 @@ class Store:
         self.quotas.adopt(snapshot.quotas)
         self.knobs.adopt(snapshot.knobs)
         self.plan.adopt(snapshot.plan)
+        self.conversations.adopt(snapshot.conversations)

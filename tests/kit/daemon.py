@@ -69,12 +69,14 @@ def start_with(
 ) -> Start:
     """A start under ``settings``, as if the config file had them. They may lie outside of their
     ranges, as long as nothing is changed at run time."""
-    file = {knob.key: getattr(settings, knob.field) for knob in KNOBS}
+    values = {knob.key: getattr(settings, knob.field) for knob in KNOBS}
+    file = {knob.key: values[knob.key] for knob in KNOBS if values[knob.key] != knob.default}
     return Start(
         environ=environ,
-        loaded=Loaded(settings, dict.fromkeys(file, "default"), ()),
+        loaded=Loaded(settings, dict.fromkeys(values, "default"), ()),
         read_models=read_models if models is None else lambda _: models,
-        file={knob.key: file[knob.key] for knob in KNOBS if file[knob.key] != knob.default},
+        file=file,
+        read_file=lambda: file,
         lane=lane or Lane(),
     )
 

@@ -3,13 +3,18 @@
 What may live here: checks of single fields, and the list of those that have no effect.
 """
 
-from ocpd.dialects.body import is_given
+import msgspec
+
+from ocpd.dialects.body import is_given, read_small
 from ocpd.dialects.openai_chat import wire
 from ocpd.errors import BadRequest
 from ocpd.turn.request import AnswerFormat, Limits, Sampling, Shape
 
 _MAX_STOPS = 16
 _MAX_SESSION = 128
+_STOP: msgspec.json.Decoder[str | list[str]] = msgspec.json.Decoder(str | list[str])
+_MODALITIES: msgspec.json.Decoder[list[str]] = msgspec.json.Decoder(list[str])
+_BIAS: msgspec.json.Decoder[dict[str, float]] = msgspec.json.Decoder(dict[str, float])
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -21,7 +26,8 @@ def refuse_impossible(request: wire.Request) -> None:
         raise BadRequest("logprobs: log probabilities are not available", param="logprobs")
     if request.top_logprobs:
         raise BadRequest("top_logprobs: log probabilities are not available", param="top_logprobs")
-    if request.modalities and any(kind != "text" for kind in request.modalities):
+    kinds = read_small(request.modalities, _MODALITIES, "modalities") or ()
+    if any(kind != "text" for kind in kinds):
         raise BadRequest("modalities: only text can be answered", param="modalities")
     if is_given(request.audio):
         raise BadRequest("audio: only text can be answered", param="audio")
@@ -37,7 +43,7 @@ def read_limits(request: wire.Request) -> Limits:
         if value is not None and value < 1:
             raise BadRequest(f"{field}: expected an integer of 1 or more", param=field)
         limit = limit if value is None else value
-    return Limits(limit, _read_stop(request.stop))
+    return Limits(limit, _read_stop(read_small(request.stop, _STOP, "stop")))
 
 
 def _read_stop(stop: str | list[str] | None) -> tuple[str, ...]:
@@ -116,17 +122,16 @@ def read_session(request: wire.Request, header: str | None) -> str | None:
 
 def list_ignored(request: wire.Request) -> tuple[str, ...]:
     """Name the fields that were understood and will have no effect in this version, sorted."""
+    bias = read_small(request.logit_bias, _BIAS, "logit_bias")
     effects: dict[str, object] = {
-        "conversation_id": request.conversation_id is not None,
         "frequency_penalty": request.frequency_penalty,
-        "logit_bias": request.logit_bias,
+        "logit_bias": bias,
         "prediction": is_given(request.prediction),
         "presence_penalty": request.presence_penalty,
         "reasoning.effort": request.reasoning is not None and request.reasoning.effort,
         "reasoning_effort": request.reasoning_effort,
         "seed": request.seed is not None,
         "service_tier": request.service_tier not in (None, "auto", "default"),
-        "session_id": request.session_id,
         "temperature": request.temperature is not None,
         "top_k": request.top_k is not None,
         "top_p": request.top_p is not None,

@@ -17,7 +17,7 @@ from ocpd.admin.access import Doorman, Policy
 from ocpd.admin.audit import Audit, Journal
 from ocpd.admin.backup import Backup
 from ocpd.admin.cache import Cache
-from ocpd.admin.desk import Desk, Inputs, Rejected
+from ocpd.admin.desk import Desk, Inputs
 from ocpd.admin.keys import Keys
 from ocpd.admin.knobs import Knobs
 from ocpd.admin.login import Login, LoginSources
@@ -25,7 +25,7 @@ from ocpd.admin.logs import Logs
 from ocpd.admin.peers import find_user
 from ocpd.admin.quotas import Quotas
 from ocpd.admin.routes import Desks, back_door
-from ocpd.admin.sessions import NoSessions, SessionBook, Sessions
+from ocpd.admin.sessions import KeptSessions, SessionBook, Sessions
 from ocpd.admin.status import Status, StatusSources
 from ocpd.admin.takeover import Takeover
 from ocpd.admin.usage import Usage
@@ -137,8 +137,7 @@ class House:
         self.applied: list[Settings] = []
         self.renewals = 0
         self.looks = 0
-        self.book: SessionBook = options.get("book") or NoSessions()
-        self.adopted = 0
+        self.book: SessionBook = options.get("book") or KeptSessions(store.conversations, lambda: 0)
         self.broken_file = ""
         self.broken_table = ""
         self.journal = Journal(store.audit)
@@ -151,7 +150,7 @@ class House:
     def _make_desk(self) -> Desk:
         runtime = self.store.knobs.all()
         loaded = load_settings(self.argv, self.environ, self.file, runtime)
-        inputs = Inputs(self.argv, self.environ, self._read_file, check_whole)
+        inputs = Inputs(self.argv, self.environ, self._read_file, check_whole, self._check_afresh)
         return Desk(inputs, self.store.knobs, self._apply, file=dict(self.file), loaded=loaded)
 
     def _read_file(self) -> Mapping[str, object]:
@@ -162,14 +161,10 @@ class House:
     async def _apply(self, settings: Settings) -> None:
         self.applied.append(settings)
 
-    def _prepare(self) -> Callable[[], None]:
+    def _check_afresh(self, settings: Settings) -> None:
         if self.broken_table:
-            raise Rejected({"modelsFile": self.broken_table})
-
-        def adopt() -> None:
-            self.adopted += 1
-
-        return adopt
+            raise SettingsError(self.broken_table)
+        check_whole(settings)
 
     async def _renew(self) -> None:
         self.renewals += 1
@@ -193,7 +188,7 @@ class House:
             usage=Usage(store.usage),
             keys=Keys(store.keys, store.quotas, resolve_model, journal),
             quotas=Quotas(store.keys, store.quotas, store.usage, journal),
-            knobs=Knobs(self.desk, journal, self._prepare),
+            knobs=Knobs(self.desk, journal),
             logs=self.logs,
             sessions=Sessions(self.book, journal),
             cache=Cache(store.cache, journal),

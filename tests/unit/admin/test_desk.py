@@ -43,13 +43,19 @@ class Stage:
         self.shelf = shelf or Shelf()
         self.file = dict(file or {})
         self.applied = []
+        self.broken_table = ""
         argv, environ = argv or {}, environ or {}
-        inputs = Inputs(argv, environ, self.read_file, check_whole)
+        inputs = Inputs(argv, environ, self.read_file, check_whole, self.check_afresh)
         loaded = load_settings(argv, environ, self.file, self.shelf.all())
         self.desk = Desk(inputs, self.shelf, self.apply, file=dict(self.file), loaded=loaded)
 
     def read_file(self):
         return dict(self.file)
+
+    def check_afresh(self, settings):
+        if self.broken_table:
+            raise SettingsError(self.broken_table)
+        check_whole(settings)
 
     async def apply(self, settings) -> None:
         self.applied.append(settings)
@@ -237,9 +243,49 @@ def test_a_file_that_cannot_be_read_changes_nothing():
         def read_file():
             raise SettingsError("config file: /etc/x.toml: not TOML")
 
-        stage.desk._inputs = Inputs({}, {}, read_file, check_whole)
+        stage.desk._inputs = Inputs({}, {}, read_file, check_whole, check_whole)
         with pytest.raises(Rejected, match="not TOML"):
             await stage.desk.reload()
+
+    play(script)
+
+
+def test_a_reload_that_cannot_use_what_the_settings_name_changes_nothing():
+    async def script(stage: Stage) -> None:
+        stage.file |= {"timeout": 70_000}
+        stage.broken_table = "modelsFile: models[2]: no id"
+        with pytest.raises(Rejected) as caught:
+            await stage.desk.reload()
+        assert caught.value.param == "modelsFile"
+        assert stage.applied == []
+        # A change that has nothing to do with that file is still made.
+        await stage.desk.change({"maxConcurrent": 4}, "a")
+
+    play(script)
+
+
+def test_a_file_that_names_an_address_that_is_taken_is_as_if_it_were_not_there():
+    async def script(stage: Stage) -> None:
+        async def apply(settings) -> None:
+            raise Rejected({"port": "port: taken"})
+
+        stage.desk._apply = apply
+        stage.file |= {"port": 99}
+        with pytest.raises(Rejected):
+            await stage.desk.reload()
+        assert [source.rank for source in stage.desk.explain("port").sources] == ["default"]
+
+    play(script)
+
+
+def test_what_was_left_out_at_the_start_is_not_held_against_a_change():
+    async def script(stage: Stage) -> None:
+        stage.shelf.values["maxConcurrent"] = 99
+        await stage.desk.change({"timeout": 70_000}, "a")
+        await stage.desk.reload()
+        assert stage.desk.explain("maxConcurrent").sources[0].rank == "default"
+        await stage.desk.change({"maxConcurrent": None}, "a")
+        assert stage.shelf.values == {"timeout": 70_000}
 
     play(script)
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import cast
 
 import msgspec
 import pytest
 
-from ocpd.api.turns import Turns
+from ocpd.api.sessions import Sessions
+from ocpd.api.turns import Conditions, Turns
 from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
 from ocpd.errors import Gone, Overloaded, Unauthorized, Upstream
 from ocpd.settings.values import Settings
@@ -21,7 +23,9 @@ BROKEN = Failed(Upstream("it broke", code="broke_off"))
 
 
 def turns_of(scene: Scene, settings: Settings = SETTINGS) -> Turns:
-    return Turns(OPENAI_CHAT, scene.hall, MODELS, settings, lambda _: None)
+    nobody = cast("Sessions", None)
+    conditions = Conditions(settings, MODELS)
+    return Turns(OPENAI_CHAT, scene.hall, nobody, lambda _: None, conditions)
 
 
 def body(**fields: object) -> bytes:

@@ -136,7 +136,6 @@ def test_fields_without_effect_are_listed_in_order() -> None:
         prediction={"type": "content", "content": "x"},
     )
     assert turn.ignored == (
-        "conversation_id",
         "frequency_penalty",
         "logit_bias",
         "prediction",
@@ -145,7 +144,6 @@ def test_fields_without_effect_are_listed_in_order() -> None:
         "reasoning_effort",
         "seed",
         "service_tier",
-        "session_id",
         "temperature",
         "top_k",
         "top_p",

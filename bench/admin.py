@@ -1,0 +1,74 @@
+"""The back door, timed: what a key look-up costs, and how long ``ocpctl status`` takes.
+
+What may live here: these two. ``python -m bench admin``.
+"""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import stage
+from ocpd.store.store import Store
+
+KEYS = 1_000
+LOOK_UPS = 50_000
+A_SECOND = 1_000
+RUNS = 40
+TOP = Path(__file__).parents[1]
+
+
+def look_ups(folder: Path) -> None:
+    """Find keys by their secret, as every request with a token does."""
+
+    async def measure() -> tuple[float, float]:
+        async with Store(folder) as store:
+            secrets = [(await store.keys.add(f"key {number}"))[1] for number in range(KEYS)]
+            known = _cpu_of([secrets[n % KEYS] for n in range(LOOK_UPS)], store)
+            unknown = _cpu_of([f"ocp_{n:032}" for n in range(LOOK_UPS)], store)
+            return known, unknown
+
+    known, unknown = asyncio.run(measure())
+    print(f"\nkey look-up, {KEYS} keys              us each   % of a core at {A_SECOND}/s")
+    for name, each_s in (("known", known), ("unknown", unknown)):
+        print(f"  {name:32} {each_s * 1e6:8.2f}   {each_s * A_SECOND * 100:12.3f}")
+
+
+def _cpu_of(secrets: list[str], store: Store) -> float:
+    """CPU seconds of one look-up."""
+    began = time.process_time()
+    for secret in secrets:
+        store.keys.find(secret)
+    return (time.process_time() - began) / len(secrets)
+
+
+def status(home: Path) -> None:
+    """Run ``ocpctl status`` against a daemon, from exec to exit."""
+    frozen = TOP / "dist/ocpctl/ocpctl"
+    programs = {"from source": (sys.executable, "-m", "ocpctl")}
+    if frozen.exists():
+        programs["frozen"] = (str(frozen),)
+    print(f"\nocpctl, {RUNS} runs each               p50/p95 ms")
+    place = str(home / "ocpd.sock")
+    with stage.upstream() as url, stage.daemon(url, socket=place):
+        for name, program in programs.items():
+            for argv in (("status",), ("--help",)):
+                took = [_time([*program, *argv], place) for _ in range(RUNS)]
+                print(f"  {' '.join(argv):10} {name:22} {stage.p50_p95(took)}")
+
+
+def _time(argv: list[str], place: str) -> float:
+    began = time.perf_counter()
+    environ = {"OCPD_SOCKET": place, "HOME": "/nowhere"}
+    quiet = subprocess.DEVNULL
+    subprocess.run(argv, env=environ, cwd=TOP, check=True, stdout=quiet, stderr=quiet)
+    return (time.perf_counter() - began) * 1000
+
+
+def main() -> None:
+    """Run both."""
+    with tempfile.TemporaryDirectory(prefix="ocpd-bench-") as folder:
+        look_ups(Path(folder) / "store")
+        status(Path(folder))

@@ -1,0 +1,131 @@
+"""Following the settings: what a change reaches, and that a change that cannot be is none."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ocpd.admin.desk import Rejected
+from ocpd.daemon import house
+from ocpd.daemon.house import Rooms, open_daemon
+from ocpd.daemon.live import Live
+from ocpd.errors import BadRequest
+from ocpd.settings.knob import SettingsError
+from ocpd.settings.values import Settings
+from tests.kit.daemon import child_environ, start_with
+from tests.kit.fake_script import make_fake_cli
+from tests.unit.api.stage import MODELS
+from tests.unit.http.stage import run
+
+SETTINGS = Settings(port=0, spares=0)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return child_environ(tmp_path, make_fake_cli(tmp_path / "bin"))
+
+
+@contextlib.asynccontextmanager
+async def open_live(
+    environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Live]:
+    """The Live of a daemon, taken as it is put up."""
+    found: list[Rooms] = []
+    open_rooms = house._open_rooms
+
+    async def spy(*args: Any) -> Rooms:
+        found.append(await open_rooms(*args))
+        return found[0]
+
+    monkeypatch.setattr(house, "_open_rooms", spy)
+    async with open_daemon(start_with(SETTINGS, environ, models=MODELS)):
+        yield found[0].live
+
+
+def changed(live: Live, **changes: Any) -> Settings:
+    return msgspec.structs.replace(live.settings, **changes)
+
+
+async def can_connect(address: tuple[str, int]) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(*address)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def test_it_moves_to_another_port_and_back(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with open_live(environ, monkeypatch) as live:
+            first = live.address
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                port = taken.getsockname()[1]
+                with pytest.raises(Rejected) as caught:
+                    await live.apply(changed(live, port=port, max_concurrent=3))
+                assert caught.value.param == "port"
+                assert live.address == first
+                assert live.settings.max_concurrent == SETTINGS.max_concurrent
+            await live.apply(changed(live, port=port))
+            assert live.address == ("127.0.0.1", port)
+            assert await can_connect(live.address)
+            assert not await can_connect(first)
+
+    run(main())
+
+
+def test_what_no_daemon_could_follow_is_refused_before_anything_moves(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with open_live(environ, monkeypatch) as live:
+            for misfit in ({"bind": "0.0.0.0"}, {"claude_bin": "/x"}, {"default_model": "gpt-5"}):
+                with pytest.raises(SettingsError):
+                    live.check(changed(live, **misfit))
+
+    run(main())
+
+
+def test_a_stored_token_that_others_may_read_stops_a_change_whole(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = Path(environ["OCPD_STATE_DIR"]) / "token"
+
+    async def main() -> None:
+        async with open_live(environ, monkeypatch) as live:
+            token.write_text("t")
+            token.chmod(0o644)
+            with pytest.raises(Rejected) as caught:
+                await live.apply(changed(live, cli_max_retries=3, max_concurrent=3))
+            assert caught.value.param == "cliMaxRetries"
+            assert live.settings.max_concurrent == SETTINGS.max_concurrent
+            with pytest.raises(BadRequest, match="chmod 600"):
+                await live.renew()
+            token.chmod(0o600)
+            await live.renew()
+
+    run(main())
+
+
+def test_a_table_that_was_read_afresh_counts_only_for_the_settings_it_was_read_for(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with open_live(environ, monkeypatch) as live:
+            before = live.models
+            wanted = changed(live, max_concurrent=3)
+            live.check_afresh(wanted)
+            assert live.models is before
+            await live.apply(changed(live, max_concurrent=4))
+            assert live.models is before
+            await live.apply(wanted)
+            assert live.settings.max_concurrent == 3
+
+    run(main())
