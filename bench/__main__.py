@@ -1,11 +1,12 @@
-"""Run the benchmarks and print the tables. ``make bench``, about three minutes; ``make bench
-ARGS=admin`` times the back door alone, in one.
+"""Run the benchmarks and print the tables: ``make bench``, about five minutes. ``make bench
+ARGS=admin`` runs one part: turn, conversations or admin.
 
 (a) the CLI cold, spawned per request; (b) a new conversation through ocpd; (c) the upstream
 called directly. Rounds alternate, so that a slow minute of the machine hits all three.
 """
 
 import asyncio
+import itertools
 import os
 import platform
 import resource
@@ -17,8 +18,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import admin, client, stage
-from tests.kit.cli import RealCli, find_real_cli, stream_events, user_frame
+from bench import admin, client, conversations, stage
+from bench.cold import cold
+from tests.kit.cli import find_real_cli
 
 SEQUENTIAL = 15
 ROUNDS_AT_ONCE = 4
@@ -29,28 +31,18 @@ SPARE_READY_S = 1.2
 UPSTREAM_TEXT = b'"text_delta","text":"'
 
 
-def cold(url: str, home: Path) -> float:
-    """Spawn the CLI, ask once; milliseconds to the first text."""
-    started = time.monotonic()
-    with RealCli(url, home) as cli:
-        cli.send(
-            {
-                "type": "control_request",
-                "request_id": "i",
-                "request": {"subtype": "initialize", "systemPrompt": []},
-            },
-            user_frame("One line, please."),
-        )
-        cli.until(lambda f: any("delta" in e for e in stream_events([f])))
-        first = (time.monotonic() - started) * 1000
-        cli.until(lambda f: f["type"] == "result")
-    return first
+_number = itertools.count()
+
+
+def fresh_body() -> bytes:
+    """A question under a system prompt that nobody has used: no process has served it before."""
+    return client.chat_body("One line, please.", system=f"Number {next(_number)}.")
 
 
 def through(port: int) -> client.Answer:
-    """Ask ocpd once."""
+    """Ask ocpd once, as the beginning of a conversation."""
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
-    return asyncio.run(client.ask(url, client.chat_body("One line, please.")))
+    return asyncio.run(client.ask(url, fresh_body()))
 
 
 def direct(url: str) -> client.Answer:
@@ -97,7 +89,7 @@ def at_once(url: str, pid: int, port: int, home: Path) -> None:
     """Eight at a time."""
     count = ROUNDS_AT_ONCE * AT_ONCE
     chat = f"http://127.0.0.1:{port}/v1/chat/completions"
-    body, plain = client.chat_body("One line, please."), client.messages_body("One line, please.")
+    plain = client.messages_body("One line, please.")
 
     async def cold_once() -> client.Answer:
         started = time.monotonic()
@@ -107,7 +99,7 @@ def at_once(url: str, pid: int, port: int, home: Path) -> None:
     print(f"\n{AT_ONCE} at once, {count} each           first text p50/p95 ms   requests/s")
     runs = {
         "(a) cold CLI": cold_once,
-        "(b) ocpd": lambda: client.ask(chat, body),
+        "(b) ocpd": lambda: client.ask(chat, fresh_body()),
         "(c) upstream": lambda: client.ask(f"{url}/v1/messages", plain, UPSTREAM_TEXT),
     }
     for name, one in runs.items():
@@ -220,4 +212,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    admin.main() if sys.argv[1:] == ["admin"] else main()
+    parts = {"admin": admin.main, "conversations": conversations.main, "turn": main}
+    for part in sys.argv[1:] or parts:
+        parts[part]()

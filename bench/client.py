@@ -5,6 +5,7 @@ figures are the server's.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ class Answer(msgspec.Struct):
     first_ms: float
     total_ms: float
     stamps: list[float]
+    text: str = ""
 
 
 def chat_body(text: str, *, model: str = "sonnet", system: str = "") -> bytes:
@@ -57,19 +59,27 @@ async def ask(url: str, body: bytes, first_text: bytes = b'"content":"') -> Answ
     )
     writer.write(head.encode() + body)
     answer = Answer(0.0, 0.0, [])
-    seen = b""
+    seen = whole = b""
     while chunk := await reader.read(1 << 16):
         now = time.monotonic()
+        whole += chunk
         if not answer.first_ms:
             seen += chunk
             if _says_something(seen, first_text):
                 answer.first_ms = (now - started) * 1000
         _collect_stamps(chunk, now, answer.stamps)
     answer.total_ms = (time.monotonic() - started) * 1000
+    answer.text = _read_text(whole)
     writer.close()
     if not answer.first_ms:
         raise RuntimeError(f"no text in {seen[:500]!r}")
     return answer
+
+
+def _read_text(whole: bytes) -> str:
+    """The text of a chat stream; "" for another one. Chunk borders of HTTP may stand in it."""
+    found = re.findall(rb'"delta":\{"content":("(?:[^"\\\\]|\\\\.)*")\}', whole)
+    return "".join(msgspec.json.decode(piece, type=str) for piece in found)
 
 
 def _says_something(seen: bytes, mark: bytes) -> bool:

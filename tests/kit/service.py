@@ -205,7 +205,7 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         self._timer = None
-        while self._steps is not None and self._can_write:
+        while self._steps is not None and self._can_write and not self._is_leaving:
             step = next(self._steps, None)
             match step:
                 case None:
@@ -227,6 +227,11 @@ class Connection(asyncio.Protocol):
                     return
                 case _:
                     assert_never(step)
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether a write found nobody: the loop will say so in a moment."""
+        return self._transport is None or self._transport.is_closing()
 
     def _put(self, event: h11.Response | h11.Data | h11.EndOfMessage) -> None:
         self._outbox += self._http.send(event) or b""

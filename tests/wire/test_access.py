@@ -1,5 +1,6 @@
 """The door: who may knock without a key, which paths there are, and what the models look like."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from tests.kit.daemon import scripted_lane
 from tests.kit.fake_script import make_fake_cli
 from tests.kit.upstream import Upstream
-from tests.wire.stage import Page, Stage, body_of, fetch, open_stage
+from tests.wire.stage import Page, Stage, body_of, fetch, open_stage, quick
 
 CHAT = "/v1/chat/completions"
 
@@ -19,7 +20,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One daemon for all of these: none looks at what another left."""
     folder = tmp_path_factory.mktemp("access")
     cli = make_fake_cli(folder / "bin")
-    with Upstream() as upstream, open_stage(upstream, folder / "home", cli) as running:
+    # No conversation outlives its test.
+    settings = quick(session_ttl_ms=0)
+    with (
+        Upstream() as upstream,
+        open_stage(upstream, folder / "home", cli, settings=settings) as running,
+    ):
         yield running
 
 
@@ -64,9 +70,26 @@ def test_a_name_of_this_machine_is_served(stage: Stage, host: str, method: str) 
         "[fe80::1]",
         "2130706433",
         "",
+        "localhost:80@evil.example",
+        "[::1]evil.example",
+        "[::1",
+        "[::1%evil.example]",
+        "[localhost]",
+        "localhost..",
+        "localhost:evil",
     ],
 )
-@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/v1/models")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", CHAT),
+        ("GET", "/v1/models"),
+        ("GET", "/status"),
+        # What is not there, or not for this method, would tell a page what is.
+        ("GET", "/nothing"),
+        ("DELETE", "/v1/models"),
+    ],
+)
 def test_a_foreign_name_is_403(stage: Stage, method: str, path: str, host: str) -> None:
     page = knock(stage, method, path, host=host)
     assert page.status == 403
@@ -85,12 +108,41 @@ def test_a_foreign_name_is_403(stage: Stage, method: str, path: str, host: str) 
         "",
     ],
 )
-@pytest.mark.parametrize(("method", "path"), [("POST", CHAT), ("GET", "/health")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", CHAT), ("GET", "/health"), ("GET", "/status"), ("GET", "/no"), ("PUT", "/health")],
+)
 def test_a_foreign_web_page_is_403(stage: Stage, method: str, path: str, origin: str) -> None:
     page = knock(stage, method, path, origin=origin.format(port=stage.daemon.port))
     assert page.status == 403
     assert page.error["code"] == "foreign_origin"
     assert "access-control-allow-origin" not in page.headers
+
+
+@pytest.mark.parametrize("path", ["/health", "/status", "/nothing"])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET http://evil.example{path} HTTP/1.1\r\nhost: localhost\r\n",
+        "GET http://localhost@evil.example{path} HTTP/1.1\r\nhost: localhost\r\n",
+        "GET http://{path} HTTP/1.1\r\nhost: localhost\r\n",
+        "GET {path} HTTP/1.1\r\nhost: localhost\r\norigin: http://localhost\r\n"
+        "origin: http://evil.example\r\n",
+        "OPTIONS * HTTP/1.1\r\nhost: evil.example\r\n",
+    ],
+)
+def test_a_stranger_cannot_hide_behind_a_second_name(stage: Stage, head: str, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", stage.daemon.port), 10) as raw:
+        raw.sendall(f"{head.format(path=path)}connection: close\r\n\r\n".encode())
+        with raw.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 403 ")
+            assert b"/v1/models" not in answer.read()
+
+
+def test_a_target_with_a_name_of_this_machine_is_served(stage: Stage) -> None:
+    # RFC 9112, 3.2.2: the target counts, and Host does not.
+    page = knock(stage, "GET", "http://localhost/v1/models", host="evil.example")
+    assert page.status == 200
 
 
 def test_a_refused_stranger_starts_nothing(stage: Stage) -> None:

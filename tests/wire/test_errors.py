@@ -49,7 +49,7 @@ TABLE = {
         *(429, "rate_limit_error", "rate_limit_exceeded", "slow down"),
     ),
     "500": Row(Fail(500, message="it broke"), 502, "api_error", "upstream_error", "it broke"),
-    "504": Row(Fail(504, message="too slow"), 502, "api_error", "upstream_error", "too slow"),
+    "504": Row(Fail(504, message="too slow"), 504, "api_error", "upstream_timeout", "too slow"),
     "529": Row(Fail(529, message="so busy"), 503, "api_error", "overloaded", "so busy"),
 }
 

@@ -8,11 +8,13 @@ import h11
 import pytest
 
 from ocpd.errors import Upstream
+from ocpd.http import connection
 from ocpd.http.listener import Server
 from ocpd.http.message import Response
 from tests.unit.http.stage import (
     GET,
     LOOPS,
+    SHORT_S,
     breathe,
     calling,
     echo,
@@ -73,6 +75,46 @@ def test_a_client_that_leaves_cancels_the_handler(loop_factory, streams, how):
             await handler.cancelled.wait()
             await server.wait_idle()
             assert server.statistics().served == 0
+
+    run(main(), loop_factory)
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS)
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("ahead", [GET * 4000, GET[:-2] + b"x: " + b"y" * 130_000])
+def test_a_client_that_sends_ahead_and_leaves_cancels_the_handler(
+    loop_factory, streams, ahead, monkeypatch
+):
+    monkeypatch.setattr(connection, "AHEAD_S", SHORT_S)
+
+    async def main():
+        handler = Patient(streams=streams)
+        async with serving(handler) as (server, port), calling(port) as client:
+            await client.send(GET)
+            await handler.began.wait()
+            await client.send(ahead)
+            client.writer.close()
+            await handler.cancelled.wait()
+            await server.wait_idle()
+            assert server.statistics().served == 0
+
+    run(main(), loop_factory)
+
+
+@pytest.mark.parametrize("loop_factory", LOOPS)
+def test_a_server_that_drains_does_not_wait_long_for_half_a_body(loop_factory, monkeypatch):
+    monkeypatch.setattr(connection, "RETIRE_BODY_S", SHORT_S)
+
+    async def main():
+        async with serving(echo) as (server, port), calling(port) as client:
+            await client.send(b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 50\r\n\r\nabc")
+            while not server.statistics().exchanges:
+                await breathe()
+            server.stop_accepting()
+            await server.wait_idle()
+            answer = await client.read_answer("POST")
+            assert (answer.status, answer.headers["connection"]) == (503, "close")
+            assert b"stopping" in answer.body
 
     run(main(), loop_factory)
 

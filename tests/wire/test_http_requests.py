@@ -169,10 +169,25 @@ def test_head_has_the_length_that_get_would_have():
 def test_options_for_the_whole_server_is_answered():
     async def main():
         async with serving(HANDLER) as (_, port), calling(port) as client:
-            await client.send(b"OPTIONS * HTTP/1.1\r\nhost: h\r\n\r\n")
+            await client.send(b"OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert (await client.read_answer("OPTIONS")).status == 204
-            await client.send(b"GET * HTTP/1.1\r\nhost: h\r\n\r\n")
+            await client.send(b"GET * HTTP/1.1\r\nhost: localhost\r\n\r\n")
             assert (await client.read_answer()).status == 400
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    "line", [b"GET /nowhere", b"GET /v1", b"DELETE /v1/models", b"OPTIONS *", b"GET *"]
+)
+def test_a_foreign_name_does_not_hear_which_paths_there_are(line):
+    async def main():
+        async with serving(HANDLER) as (_, port), calling(port) as client:
+            await client.send(line + b" HTTP/1.1\r\nhost: evil.example\r\n\r\n")
+            answer = await client.read_answer(line.split()[0].decode())
+            assert answer.status == 403
+            assert "allow" not in answer.headers
+            assert b"/v1/models" not in answer.body
 
     run(main())
 

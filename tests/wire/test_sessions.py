@@ -126,6 +126,8 @@ def test_clearing_forgets_them_and_the_next_message_begins_anew(
     stage: Stage, tmp_path: Path
 ) -> None:
     tell(stage, "one")
+    # It is kept behind the last byte of its answer.
+    stage.wait_report(lambda _: stage.get("/sessions").json()["sessions"] != [])
     listed = stage.get("/sessions").json()["sessions"]
     assert [(each["id"], each["messages"]) for each in listed] == [("s", 2)]
     stage.daemon.wait_quiet()

@@ -57,8 +57,8 @@ def test_a_knob_has_its_type_a_help_and_a_default_that_fits(knob: Knob) -> None:
     kinds = {Type.INTEGER: int, Type.NUMBER: float}
     assert FIELDS[knob.field].type is kinds.get(knob.type, str)
     assert knob.help.endswith(".")
-    # maxPromptChars: unset is no number of characters.
-    if knob.default != "" and knob.key != "maxPromptChars":
+    # Unset is no number there.
+    if knob.default != "" and knob.key not in ("maxPromptChars", "processMemory"):
         assert parse_value(knob, knob.default, "table") == knob.default
 
 
