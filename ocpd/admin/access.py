@@ -15,7 +15,9 @@ from typing import Protocol, assert_never
 import msgspec
 
 from ocpd.errors import BadRequest, OcpdError, Refused, Unauthorized
+from ocpd.http import hosts
 from ocpd.http.credentials import read_tokens
+from ocpd.http.hosts import check_host, check_origin
 from ocpd.http.message import Headers, Request
 from ocpd.store.records import KeyRecord
 
@@ -181,38 +183,17 @@ def _is_forwarded(headers: Headers) -> bool:
 
 
 def _refuse_strangers(request: Request, policy: Policy) -> None:
-    headers = request.headers
-    hosts = headers.get_all("host")
-    host = hosts[0] if hosts else "localhost"
     # Over a Unix socket Host is whatever the client made up; no name led it here.
-    if request.uid is None and not _is_own_host(host, policy):
-        # DNS rebinding: a page's own name that suddenly points at 127.0.0.1.
-        raise Refused(
-            f"the Host header names {host[:100]!r}, which is not this machine", code="foreign_host"
-        )
-    for origin in headers.get_all("origin"):
-        # A page of any site may post to a loopback port without asking first; ssh -L makes a port
-        # even of a Unix socket.
-        if origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
-            raise Refused(
-                f"web pages of {origin[:100]!r} may not administer ocpd", code="foreign_origin"
-            )
+    if request.uid is None:
+        check_host(request, lambda host: _is_own_host(host, policy))
+    # ssh -L makes a port even of a Unix socket, and any page may post to a port.
+    check_origin(request)
 
 
 def _is_own_host(host: str, policy: Policy) -> bool:
-    name = _bare_host(host).lower().rstrip(".")
-    if name == "localhost" or name in policy.hosts:
+    if hosts.is_loopback(host) or host in policy.hosts:
         return True
-    try:
-        return ipaddress.ip_address(name).is_loopback or policy.any_address
-    except ValueError:
-        return False
-
-
-def _bare_host(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    return policy.any_address and hosts.is_address(host)
 
 
 def _judge_loopback(request: Request, access: Access, policy: Policy) -> None:

@@ -78,14 +78,22 @@ class Turns:
         turn_id = TurnId(secrets.token_hex(16))
         with turn_context(turn_id):
             try:
-                body = await exchange.read_body(self.conditions.settings.max_body_bytes)
-                job = self._read(exchange, turn_id, body)
-                del body
+                job = await self._receive(exchange, turn_id)
                 await self._serve(exchange, job)
             except OcpdError as error:
                 if exchange.started:
                     raise
                 await self._refuse(exchange, error, turn_id)
+
+    async def _receive(self, exchange: Exchange, turn_id: TurnId) -> Job:
+        try:
+            body = await exchange.read_body(self.conditions.settings.max_body_bytes)
+            return self._read(exchange, turn_id, body)
+        except OcpdError as error:
+            # What comes after this is in the ledger's line.
+            told = {"status": error.status, "code": error.code}
+            _log.info("turn_refused_at_the_door", extra=told)
+            raise
 
     def _read(self, exchange: Exchange, turn_id: TurnId, body: bytes) -> Job:
         found: list[tuple[str | None, Resolved]] = []
@@ -152,7 +160,6 @@ class Turns:
         return said.whole
 
     async def _refuse(self, exchange: Exchange, error: OcpdError, turn_id: TurnId) -> None:
-        _log.info("turn_refused_at_the_door", extra={"status": error.status, "code": error.code})
         plain = refusal(error)
         headers = (*plain.headers, ("x-request-id", turn_id))
         body = self._dialect.refusal(error)

@@ -4,6 +4,8 @@ What may live here: meaning only. The facts come as a ``Fault``; who hears them 
 ``ocpd.errors``. Written against Claude Code 2.1.330.
 """
 
+import re
+
 import msgspec
 
 from ocpd.errors import BadRequest, OcpdError, Overloaded, Refused, Unauthorized, Upstream
@@ -38,7 +40,14 @@ STATUS_OF_WORD = {
 
 RETRY_OVERLOADED_S = 5
 
-_CONTEXT_TEXTS = ("prompt is too long", "context window", "context limit")
+_CONTEXT_REASONS = ("blocking_limit", "prompt_too_long")
+# The words of the upstream and of the CLI as they open their reports. Others may mention a context
+# window and mean something else.
+_CONTEXT_TEXT = re.compile(
+    r"(API Error: )?(400 )?(prompt is too long|context limit reached"
+    r"|input length and `max_tokens` exceed context limit)",
+    re.IGNORECASE,
+)
 
 
 def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
@@ -49,13 +58,8 @@ def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
     """
     text = fault.text or "the Claude CLI reported a failure without saying which"
     detail = f"{fault.terminal_reason} {fault.kind} {fault.word}: {fault.text}"
-    if fault.terminal_reason in ("blocking_limit", "prompt_too_long") or _is_context(fault):
-        return BadRequest(
-            f"the conversation is too long for {model}",
-            code="context_length_exceeded",
-            param="messages",
-            detail=detail,
-        )
+    if _is_context(fault):
+        return _too_long(fault.text, model, detail)
     status = fault.status or STATUS_OF_WORD.get(fault.word or "")
     match status:
         case 401:
@@ -75,8 +79,12 @@ def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
                 param="model",
                 detail=detail,
             )
-        case 413:
-            return BadRequest(text, status=413, code="request_too_large", detail=detail)
+        case 408 | 504:
+            # The upstream, or a proxy before it, waited too long for somebody; not for our caller.
+            return Upstream(text, status=504, code="upstream_timeout", detail=detail)
+        case 409 | 413:
+            code = "request_too_large" if status == 413 else fault.kind
+            return BadRequest(text, status=status, code=code, detail=detail)
         case 429:
             return Overloaded(
                 text, code="rate_limit_exceeded", retry_at=fault.resets_at, detail=detail
@@ -100,7 +108,19 @@ def _category(fault: Fault) -> str | None:
     return fault.kind if fault.word in (None, "unknown") else fault.word
 
 
+def _too_long(said: str, model: str, detail: str) -> BadRequest:
+    # What was said often has the numbers.
+    return BadRequest(
+        f"the conversation is too long for {model}" + (f" ({said})" if said else ""),
+        code="context_length_exceeded",
+        param="messages",
+        detail=detail,
+    )
+
+
 def _is_context(fault: Fault) -> bool:
+    if fault.terminal_reason in _CONTEXT_REASONS:
+        return True
     if fault.status not in (400, None) or fault.word == "authentication_failed":
         return False
-    return any(words in fault.text.lower() for words in _CONTEXT_TEXTS)
+    return _CONTEXT_TEXT.match(fault.text) is not None

@@ -7,13 +7,16 @@ else.
 
 import codecs
 import re
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from ocpd.errors import BadRequest
 
 T = TypeVar("T")
+
+SMALL_BYTES: Final = 65_536
+"""What a knob may have that holds a list: a hundred times what anybody needs."""
 
 _WHERE = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _EXPECTED = re.compile(r"Expected `(?P<wanted>[^`]*)`, got `(?P<got>[^`]*)`")
@@ -43,7 +46,22 @@ def read_body(body: bytes | msgspec.Raw, decoder: msgspec.json.Decoder[T], root:
 
 def is_given(raw: msgspec.Raw) -> bool:
     """Whether a field that is kept raw was there and is not null."""
-    return bytes(raw) not in (b"", b"null")
+    return bytes(memoryview(raw)[:5]) not in (b"", b"null")
+
+
+def read_small(raw: msgspec.Raw, decoder: msgspec.json.Decoder[T], field: str) -> T | None:
+    """Decode ``field``, a knob that was kept raw; None if it was not given.
+
+    Raises BadRequest as ``read_body``, and for more than ``SMALL_BYTES``, without a look inside:
+    eight million stop sequences would be half a gigabyte of strings before anybody counts them.
+    """
+    if not is_given(raw):
+        return None
+    if (size := memoryview(raw).nbytes) > SMALL_BYTES:
+        raise BadRequest(
+            f"{field}: {size} bytes were sent; at most {SMALL_BYTES} are read", param=field
+        )
+    return read_body(raw, decoder, field)
 
 
 def _check_text(body: bytes) -> None:

@@ -7,6 +7,7 @@ ahead waits its turn.
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from typing import Final, cast
 
@@ -25,10 +26,17 @@ from ocpd.http.head import read_head
 from ocpd.http.message import Response, refusal
 from ocpd.http.peer import read_peer
 from ocpd.http.phase import ENDING, MOVES, Phase
-from ocpd.http.refusals import body_too_slow, head_too_large, head_too_slow, not_http
+from ocpd.http.refusals import body_too_slow, head_too_large, head_too_slow, not_http, stopping
 
 AHEAD_HIGH: Final = 65_536
 """Bytes: the connection stops reading when a client has sent more than this ahead."""
+
+AHEAD_S: Final = 2.0
+"""Seconds: how long it may stand so behind one answer. Who does not read does not see a client
+leave either, and an answer nobody waits for costs more than a client that sends so much ahead."""
+
+RETIRE_BODY_S: Final = 5.0
+"""Seconds: how long a body may take in all that is still coming when the server stops."""
 
 REST_S: Final = 5.0
 """Seconds: how long the short rest of a body may take that no handler wanted."""
@@ -97,6 +105,8 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._task: asyncio.Task[None] | None = None
         self._body = Body(0)
+        # Set when the server stops: the moment until which a body may come.
+        self._body_until = math.inf
 
     def __repr__(self) -> str:
         return f"<Connection {self._phase.value} {self._exchange}>"
@@ -141,6 +151,7 @@ class Connection(asyncio.Protocol):
         self._flow.resume_writing()
         if self._phase is Phase.EXCHANGE:
             self._alarm.clear()
+            self._watch_ahead()
 
     # Bytes come in...
 
@@ -162,6 +173,14 @@ class Connection(asyncio.Protocol):
         self._h11.receive_data(data)
         if self._unparsed > AHEAD_HIGH:
             self._flow.pause_reading()
+            self._watch_ahead()
+
+    def _watch_ahead(self) -> None:
+        # A slow client has an alarm of his own: ``pause_writing`` set it.
+        if self._flow.is_writing_paused or not self._body.is_settled:
+            return
+        if self._flow.is_reading_paused:
+            self._alarm.set(AHEAD_S, self.shut)
 
     def _parse(self) -> None:
         while self._phase not in ENDING:
@@ -175,7 +194,7 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, h11.Data):
                 self._body.feed(event.data)
             elif isinstance(event, h11.EndOfMessage):
-                self._end_request()
+                self._end_request(event)
                 return
             else:
                 self._expect_more()
@@ -187,7 +206,7 @@ class Connection(asyncio.Protocol):
             return
         self._flow.resume_reading()
         if self._phase is Phase.EXCHANGE and self._body.is_awaited:
-            self._alarm.set(self._limits.body_timeout_s, self._give_up_body)
+            self._watch_body()
         elif self._phase is Phase.IDLE:
             self._alarm.set(self._limits.header_timeout_s, self._give_up_head)
             self._move(Phase.HEAD)
@@ -195,11 +214,19 @@ class Connection(asyncio.Protocol):
             # Its time has been running since the connection came.
             self._move(Phase.HEAD)
 
-    def _end_request(self) -> None:
+    def _end_request(self, event: h11.EndOfMessage) -> None:
+        # As with heads, h11 measures only trailers that come in pieces.
+        limit = self._limits.max_header_bytes
+        if sum(len(name) + len(value) + 4 for name, value in event.headers) > limit:
+            self._body.fail(head_too_large(limit))
         self._unparsed = len(self._h11.trailing_data[0])
         self._body.end()
         if self._phase is Phase.REST:
             self._begin_next()
+        elif self._unparsed <= AHEAD_HIGH:
+            self._flow.resume_reading()
+        else:
+            self._watch_ahead()
 
     def _take_nonsense(self, error: BadRequest) -> None:
         if self._phase is Phase.EXCHANGE:
@@ -284,7 +311,7 @@ class Connection(asyncio.Protocol):
         if self._h11.they_are_waiting_for_100_continue:
             self._transport.write(self._answers.go_ahead())
         self._flow.resume_reading()
-        self._alarm.set(self._limits.body_timeout_s, self._give_up_body)
+        self._watch_body()
 
     def send_whole(self, response: Response) -> None:
         """Send an answer in one write."""
@@ -332,16 +359,32 @@ class Connection(asyncio.Protocol):
         else:
             self._refuse(head_too_slow(self._limits.header_timeout_s))
 
+    def _watch_body(self) -> None:
+        rest_s = self._body_until - self._alarm.now()
+        if rest_s < self._limits.body_timeout_s:
+            self._alarm.set(max(rest_s, 0.0), self._leave_body)
+        else:
+            self._alarm.set(self._limits.body_timeout_s, self._give_up_body)
+
+    # Both mean nothing any more if the body ended meanwhile.
+
     def _give_up_body(self) -> None:
-        # Means nothing any more if the body ended meanwhile.
         self._body.fail(body_too_slow(self._limits.body_timeout_s))
+
+    def _leave_body(self) -> None:
+        self._body.fail(stopping())
 
     # Hanging up...
 
     def retire(self) -> None:
-        """Close if no request is under way; else its answer is the last."""
+        """Close if no request is under way; else its answer is the last, and its body has
+        ``RETIRE_BODY_S`` to come. Safe to call twice."""
         if self._phase in (Phase.FRESH, Phase.IDLE):
             self._close()
+            return
+        self._body_until = min(self._body_until, self._alarm.now() + RETIRE_BODY_S)
+        if self._phase is Phase.EXCHANGE and self._body.is_awaited:
+            self._watch_body()
 
     def shut(self) -> None:
         """Close whatever is under way; an answer that is out is still sent."""

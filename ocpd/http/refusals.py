@@ -1,12 +1,12 @@
 """What this room refuses on its own, and in which words.
 
-What may live here: functions that make BadRequests. Every limit is named with its unit and, if
+What may live here: functions that make refusals. Every limit is named with its unit and, if
 it can be set, with its setting.
 """
 
 import h11
 
-from ocpd.errors import BadRequest
+from ocpd.errors import BadRequest, Overloaded
 
 
 def body_too_large(limit_bytes: int) -> BadRequest:
@@ -31,6 +31,15 @@ def head_too_slow(limit_s: float) -> BadRequest:
 def body_too_slow(limit_s: float) -> BadRequest:
     """Refuse a client that paused for ``limit_s`` in a request body."""
     return _too_slow("The next part of the request body", limit_s, "bodyTimeout")
+
+
+def stopping() -> Overloaded:
+    """Refuse a request whose body still comes when the server stops."""
+    return Overloaded(
+        "The server is stopping, and the request body did not come in time.",
+        status=503,
+        code="shutting_down",
+    )
 
 
 def _too_slow(what: str, limit_s: float, setting: str) -> BadRequest:

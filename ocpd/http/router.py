@@ -5,7 +5,7 @@ decides; a query never does.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import assert_never
 from urllib.parse import unquote_to_bytes
 
@@ -13,7 +13,8 @@ import msgspec
 
 from ocpd.errors import BadRequest
 from ocpd.http.exchange import Exchange, Handler
-from ocpd.http.message import Response, refusal
+from ocpd.http.hosts import refuse_strangers
+from ocpd.http.message import Request, Response, refusal
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -168,16 +169,22 @@ class Router:
         return None
 
 
-def make_handler(router: Router) -> Handler:
+def make_handler(router: Router, check: Callable[[Request], None] = refuse_strangers) -> Handler:
     """Make the handler that answers by ``router``: 404 and 405 where no route fits, and
-    ``OPTIONS *``."""
+    ``OPTIONS *``.
+
+    These name the paths there are, so ``check`` looks at such a request first and raises if it is
+    not to hear them. A route that fits has its own ways to refuse.
+    """
 
     async def dispatch(exchange: Exchange) -> None:
         request = exchange.request
+        found = router.resolve(request.method, request.path)
+        if not isinstance(found, Match):
+            check(request)
         if request.path == "*":
             await exchange.respond(_answer_asterisk(request.method))
             return
-        found = router.resolve(request.method, request.path)
         match found:
             case Match(handler, params):
                 exchange.params = params

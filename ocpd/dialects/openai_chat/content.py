@@ -10,6 +10,13 @@ from ocpd.turn.request import Document, Image, Text
 
 Content = str | list[wire.Part] | None
 
+# White space and line ends as ECMAScript has them. Python's differ: it lacks the last of these,
+# and has five controls that are text there.
+_BLANKS = (
+    "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000\ufeff"
+)
+
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 _IMAGES = frozenset({"image_url", "input_image"})
 _MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
@@ -44,7 +51,7 @@ def read_result(content: Content, at: str) -> tuple[Text | Image, ...]:
 def read_texts(content: Content, at: str) -> tuple[Text, ...]:
     """Read what only holds text, part by part; blank ones leave no part."""
     if content is None or isinstance(content, str):
-        return (Text(content),) if content and not content.isspace() else ()
+        return (Text(content),) if content and not is_blank(content) else ()
     texts = (_read_text(part, at, index) for index, part in enumerate(content))
     return tuple(Text(text) for text in texts if not is_blank(text))
 
@@ -57,8 +64,9 @@ def join_texts(content: Content, at: str) -> str:
 
 
 def is_blank(text: str | None) -> bool:
-    """Whether ``text`` says nothing: the API behind refuses a text block of white space."""
-    return not text or text.isspace()
+    """Whether ``text`` says nothing: the API behind refuses a text block of white space, and the
+    CLI before it leaves out what JavaScript's ``trim`` makes empty."""
+    return not text or (text[0] in _BLANKS and not text.lstrip(_BLANKS))
 
 
 def _read_text(part: wire.Part, at: str, index: int) -> str:

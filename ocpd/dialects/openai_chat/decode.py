@@ -20,6 +20,7 @@ from ocpd.dialects.openai_chat.options import (
     refuse_impossible,
 )
 from ocpd.dialects.openai_chat.tools import read_tools
+from ocpd.dialects.tally import counting
 from ocpd.errors import BadRequest
 from ocpd.turn.request import Message, Role, Text, Turn
 
@@ -59,7 +60,8 @@ def decode_request(body: bytes, context: Context) -> Turn:
 
 def _read_request(body: bytes) -> wire.Request:
     try:
-        return read_body(body, _REQUEST)
+        with counting("messages"):
+            return read_body(body, _REQUEST)
     except BadRequest as refusal:
         if refusal.param == "model":
             raise BadRequest("model must be a string", param="model") from None
@@ -76,13 +78,18 @@ def _read_messages(request: wire.Request) -> Conversation:
     # The first of the three that says anything is the conversation.
     if request.messages:
         return read_conversation(request.messages, "messages")
-    if request.input and (said := read_body(request.input, _INPUT, "input")):
+    if request.input and (said := _read_input(request.input)):
         if isinstance(said, str):
             return _ask(said, "input")
         return read_conversation(said, "input")
     if request.prompt and (text := read_body(request.prompt, _PROMPT, "prompt")):
         return _ask(text, "prompt")
     raise BadRequest("messages: required, but missing or empty", param="messages")
+
+
+def _read_input(raw: msgspec.Raw) -> str | list[wire.Message] | None:
+    with counting("input"):
+        return read_body(raw, _INPUT, "input")
 
 
 def _ask(text: str, field: str) -> Conversation:

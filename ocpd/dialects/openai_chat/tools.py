@@ -40,7 +40,8 @@ def read_tools(request: wire.Request) -> tuple[tuple[Tool, ...], ToolPolicy]:
     if mode is ToolMode.NAMED and names:
         return tools, ToolPolicy(mode, names[0], parallel)
     if names is not None:
-        tools = tuple(tool for tool in tools if tool.name in names)
+        allowed = frozenset(names)
+        tools = tuple(tool for tool in tools if tool.name in allowed)
     if mode is ToolMode.REQUIRED and not tools:
         raise BadRequest(f"{field}: a call is required, but there are no tools", param=field)
     return tools, ToolPolicy(mode, None, parallel)

@@ -2,10 +2,13 @@
 
 What may live here: structs for decoding, nothing that decides. Unknown fields are ignored: clients
 evolve. ``gc=False`` is safe because nothing here can refer back; it spares the collector a walk
-over long histories. Fields kept ``Raw`` are passed through, or only asked whether they are there.
+over long histories. Fields kept ``Raw`` are passed through, only asked whether they are there, or
+decoded when their size is known. What may stand in a long list is ``Counted``.
 """
 
 import msgspec
+
+from ocpd.dialects.tally import Counted
 
 ABSENT = msgspec.Raw()
 
@@ -24,8 +27,10 @@ class File(msgspec.Struct, gc=False):
     filename: str | None = None
 
 
-class Part(msgspec.Struct, gc=False):
+class Part(Counted, gc=False):
     """One element of a content array, of whatever ``type``."""
+
+    counted_as = "content parts"
 
     type: str
     text: str | None = None
@@ -41,16 +46,20 @@ class FunctionCall(msgspec.Struct, gc=False):
     arguments: str | None = None
 
 
-class ToolCall(msgspec.Struct, gc=False):
+class ToolCall(Counted, gc=False):
     """One element of ``tool_calls``."""
+
+    counted_as = "tool calls"
 
     id: str
     type: str = "function"
     function: FunctionCall | None = None
 
 
-class Message(msgspec.Struct, gc=False):
+class Message(Counted, gc=False):
     """One message, of whatever role."""
+
+    counted_as = "messages"
 
     role: str
     content: str | list[Part] | None = None
@@ -71,8 +80,18 @@ class Function(msgspec.Struct, gc=False):
     strict: bool | None = None
 
 
-class Tool(msgspec.Struct, gc=False):
+class BareFunction(Function, Counted, gc=False):
+    """One element of ``functions``, the older form of ``tools``."""
+
+    counted_as = "functions"
+    counted_in = "functions"
+
+
+class Tool(Counted, gc=False):
     """One element of ``tools``."""
+
+    counted_as = "tools"
+    counted_in = "tools"
 
     type: str = "function"
     function: Function | None = None
@@ -84,8 +103,11 @@ class Named(msgspec.Struct, gc=False):
     name: str
 
 
-class AllowedTool(msgspec.Struct, gc=False):
+class AllowedTool(Counted, gc=False):
     """One element of ``allowed_tools.tools``."""
+
+    counted_as = "allowed tools"
+    counted_in = "tool_choice"
 
     type: str = "function"
     function: Named | None = None
@@ -145,7 +167,7 @@ class Request(msgspec.Struct, gc=False):
     # How the answer comes.
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    modalities: list[str] | None = None
+    modalities: msgspec.Raw = ABSENT
     audio: msgspec.Raw = ABSENT
     response_format: ResponseFormat | None = None
     json_mode: bool | None = None
@@ -155,7 +177,7 @@ class Request(msgspec.Struct, gc=False):
     # Where it ends.
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    stop: str | list[str] | None = None
+    stop: msgspec.Raw = ABSENT
     # How it is drawn.
     temperature: float | None = None
     top_p: float | None = None
@@ -163,7 +185,7 @@ class Request(msgspec.Struct, gc=False):
     seed: int | None = None
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: msgspec.Raw = ABSENT
     prediction: msgspec.Raw = ABSENT
     reasoning_effort: str | None = None
     reasoning: Reasoning | None = None
@@ -171,7 +193,7 @@ class Request(msgspec.Struct, gc=False):
     service_tier: str | None = None
     # What it may call.
     tools: list[Tool] | None = None
-    functions: list[Function] | None = None
+    functions: list[BareFunction] | None = None
     tool_choice: str | ToolChoice | None = None
     function_call: str | Named | None = None
     parallel_tool_calls: bool | None = None

@@ -22,12 +22,14 @@ ROWS: list[tuple[Fault, type[OcpdError], int, str | None]] = [
     ),
     (Fault(403, "permission_error"), Refused, 403, "permission_error"),
     (Fault(404, "not_found_error", "model_not_found"), BadRequest, 404, "model_not_found"),
-    (Fault(409, "conflict"), BadRequest, 400, "conflict"),
+    (Fault(408, "timeout_error"), Upstream, 504, "upstream_timeout"),
+    (Fault(409, "conflict"), BadRequest, 409, "conflict"),
+    (Fault(422, "invalid_request_error"), BadRequest, 400, "invalid_request_error"),
     (Fault(413, terminal_reason="image_error"), BadRequest, 413, "request_too_large"),
     (Fault(429, "rate_limit_error", "rate_limit"), Overloaded, 429, "rate_limit_exceeded"),
     (Fault(500, "api_error", "server_error"), Upstream, 502, "upstream_error"),
     (Fault(503), Upstream, 502, "upstream_error"),
-    (Fault(504, "timeout_error"), Upstream, 502, "upstream_error"),
+    (Fault(504, "timeout_error"), Upstream, 504, "upstream_timeout"),
     (Fault(529, "overloaded_error", "server_error"), Overloaded, 503, "overloaded"),
     (Fault(302), Upstream, 502, "upstream_error"),
     # Without a status the CLI's word decides.
@@ -46,10 +48,25 @@ ROWS: list[tuple[Fault, type[OcpdError], int, str | None]] = [
     (Fault(terminal_reason="blocking_limit"), BadRequest, 400, "context_length_exceeded"),
     (Fault(413, terminal_reason="prompt_too_long"), BadRequest, 400, "context_length_exceeded"),
     (Fault(400, text="Prompt is too long"), BadRequest, 400, "context_length_exceeded"),
-    (Fault(text="exceeds the context window"), BadRequest, 400, "context_length_exceeded"),
+    (
+        Fault(400, text="API Error: 400 prompt is too long: 210000 tokens > 200000 maximum"),
+        BadRequest,
+        400,
+        "context_length_exceeded",
+    ),
+    (
+        Fault(400, text="API Error: input length and `max_tokens` exceed context limit: 1 + 2 > 3"),
+        BadRequest,
+        400,
+        "context_length_exceeded",
+    ),
     (Fault(text="Context limit reached"), BadRequest, 400, "context_length_exceeded"),
     # Words of another failure that only mention it.
-    (Fault(529, text="context window busy"), Overloaded, 503, "overloaded"),
+    (Fault(529, text="Prompt is too long"), Overloaded, 503, "overloaded"),
+    (Fault(400, "k", text="tools[3]: not in the context window beta"), BadRequest, 400, "k"),
+    (Fault(400, "k", text="API Error: 400 a context limit must be a number"), BadRequest, 400, "k"),
+    (Fault(400, "k", text="title: this prompt is too long, say it shorter"), BadRequest, 400, "k"),
+    (Fault(text="exceeds the context window"), Upstream, 502, "upstream_error"),
     (
         Fault(word="authentication_failed", text="context limit"),
         Unauthorized,
@@ -109,6 +126,26 @@ def test_a_conversation_that_is_too_long_blames_the_messages() -> None:
     error = explain_fault(fault, model=MODEL, sign_in=SIGN_IN)
     assert error.param == "messages"
     assert MODEL in error.message
+
+
+@pytest.mark.parametrize("reason", [None, "prompt_too_long"])
+def test_the_numbers_of_a_conversation_that_is_too_long_are_passed_on(reason: str | None) -> None:
+    fault = Fault(400, terminal_reason=reason, text="prompt is too long: 210000 tokens > 200000")
+    error = explain_fault(fault, model=MODEL, sign_in=SIGN_IN)
+    assert error.message == (
+        f"the conversation is too long for {MODEL} (prompt is too long: 210000 tokens > 200000)"
+    )
+
+
+def test_a_conversation_that_is_too_long_without_a_word_has_no_empty_brackets() -> None:
+    error = explain_fault(Fault(terminal_reason="blocking_limit"), model=MODEL, sign_in=SIGN_IN)
+    assert error.message == f"the conversation is too long for {MODEL}"
+
+
+@pytest.mark.parametrize("status", [408, 409, 504])
+def test_what_another_try_may_mend_keeps_its_text(status: int) -> None:
+    error = explain_fault(Fault(status, text="why"), model=MODEL, sign_in=SIGN_IN)
+    assert error.message == "why"
 
 
 def test_an_unknown_model_is_named_and_no_flag_of_the_cli_is() -> None:

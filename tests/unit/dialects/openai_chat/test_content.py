@@ -2,6 +2,7 @@
 
 import pytest
 
+from ocpd.dialects.openai_chat.content import is_blank
 from ocpd.turn.request import Document, Image, Part, Role, Text, ToolResult
 from tests.unit.dialects.openai_chat.asking import PIXEL, QUESTION, converse, decode, refuse
 
@@ -25,6 +26,27 @@ def test_every_name_of_text_is_text(kind: str) -> None:
 def test_blank_texts_leave_no_part() -> None:
     blank = [{"type": "text", "text": text} for text in ("", " ", "\n\t\u2003")]
     assert read(*blank, {"type": "text", "text": "a"}) == (Text("a"),)
+
+
+JS_BLANKS = "\t\n\v\f\r \xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""What JavaScript's trim() takes away: the CLI is written in it."""
+
+
+@pytest.mark.parametrize("blank", [*JS_BLANKS, JS_BLANKS * 2])
+def test_what_the_cli_takes_for_blank_is_blank(blank: str) -> None:
+    assert is_blank(blank)
+    assert refuse(messages=[{"role": "user", "content": blank}]).param == "messages[0].content"
+    assert refuse(prompt=blank, messages=None).param == "prompt"
+    assert read({"type": "text", "text": blank}, {"type": "text", "text": "a"}) == (Text("a"),)
+    assert not is_blank(f"{blank}a{blank}")
+
+
+@pytest.mark.parametrize("text", ["\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\u180e", "\u200b"])
+def test_what_the_cli_takes_for_text_is_text(text: str) -> None:
+    assert not is_blank(text)
+    assert converse({"role": "user", "content": text})[0].parts == (Text(text),)
 
 
 def test_cache_control_is_ignored() -> None:
