@@ -22,6 +22,7 @@ CHATS = 8
 ONE_SHOTS = 200
 RESTING = 12
 COLD_ROUNDS = 3
+SETTLE_S = 3.0
 
 Messages = list[dict[str, str]]
 
@@ -66,6 +67,8 @@ def later_turns(port: int, resting: int) -> list[float]:
             other = Chat(port, f"Other {number}.")
             await other.turn("one")
             await other.turn("two")
+        # The machine is busy with starting spares for a moment after each.
+        await asyncio.sleep(SETTLE_S)
         mine = Chat(port, "Mine.")
         answers = [await mine.turn(f"turn {number}") for number in range(TURNS * 2)]
         return [answer.first_ms for answer in answers[1:]]
