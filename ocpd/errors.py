@@ -10,7 +10,8 @@ to a dialect; what a failure of the CLI means belongs to ``claude.faults``.
     ├── Refused        understood, but not allowed (403)
     ├── Overloaded     not now (429, 503), usually with ``retry_after_s``
     ├── Upstream       the CLI or the model behind it failed (502, 503, 504)
-    │   └── Died       the CLI's process ended under the turn; another may do better (502)
+    │   ├── Died       the CLI's process ended under the turn; another may do better (502)
+    │   └── HistoryRefused   the CLI takes no earlier messages; all in one may do (502)
     ├── Gone           the caller left; nobody hears this one
     └── Bug            our own fault (500)
 """
@@ -90,6 +91,12 @@ class Died(Upstream):
     """The process ended before the turn did. Worth one more try if nothing was said yet."""
 
     default_code = "cli_died"
+
+
+class HistoryRefused(Upstream):
+    """The process does not take earlier messages. Worth one more try with all of it in one."""
+
+    default_code = "history_refused"
 
 
 class Gone(OcpdError):

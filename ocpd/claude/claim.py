@@ -69,8 +69,12 @@ class Step(msgspec.Struct, frozen=True):
 
 def message_uuid(turn_id: TurnId, index: int) -> str:
     """Make the uuid of the turn's message ``index``: a version-4 shape over the turn's random id,
-    so that a frame of another turn is never taken for ours."""
-    digits = f"{(int(turn_id, 16) + index) % (1 << 128):032x}"
+    so that a frame of another turn is never taken for ours.
+
+    The index is in the first group: a rewind compares only the first 24 characters (seen on
+    2.1.330), and takes back all from the first message that has them.
+    """
+    digits = f"{(int(turn_id, 16) + (index << 96)) % (1 << 128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 

@@ -52,7 +52,7 @@ from ocpd.claude.wire import (
     SystemFrame,
     decode_frame,
 )
-from ocpd.errors import Died, Upstream
+from ocpd.errors import Died, HistoryRefused, Upstream
 from ocpd.turn.events import Event, Failed
 from ocpd.turn.request import Turn
 
@@ -62,6 +62,11 @@ TurnFrame = StreamFrame | AssistantFrame | ResultFrame | SystemFrame
 _initialize: msgspec.json.Decoder[InitializeAnswer] = msgspec.json.Decoder(InitializeAnswer)
 _interrupt: msgspec.json.Decoder[InterruptAnswer] = msgspec.json.Decoder(InterruptAnswer)
 _rewind: msgspec.json.Decoder[RewindAnswer] = msgspec.json.Decoder(RewindAnswer)
+
+
+_LATEST_IN_SECONDS = 1e11
+"""The CLI's types do not say whether a moment is in seconds or in milliseconds: this is in the year
+5138, or in 1973."""
 
 
 class Session:
@@ -109,6 +114,14 @@ class Session:
         if self._is_consulting and self.consulted is not None:
             return True
         return self._cancelled or self.state in (State.PARKED, State.RESTING, State.GONE)
+
+    @property
+    def login_ends_at(self) -> float | None:
+        """When the login that the child uses runs out, as far as it said (epoch seconds)."""
+        told = self.credential_expires_at
+        if not isinstance(told, int | float):
+            return None
+        return told / 1000 if told > _LATEST_IN_SECONDS else float(told)
 
     @property
     def is_reusable(self) -> bool:
@@ -309,7 +322,7 @@ class Session:
                 # It failed meanwhile: the prompt must not go out any more.
                 return []
             if frame.is_error:
-                return self._give_up(Upstream("the Claude CLI refused the history"))
+                return self._give_up(HistoryRefused("the Claude CLI refused the history"))
             self._next_step()
             return []
         self._move(Trigger.SETTLE)
@@ -371,10 +384,12 @@ class Session:
             told = _rewind.decode(answer.response)
         except msgspec.DecodeError:
             return False
+        if self._rewinds_left:
+            return told.rewound
         # An assistant message that nothing precedes can never be taken back, and would stand in
-        # somebody's next request.
-        is_empty = not self._said and self._rewinds_left == 0
-        return told.rewound and not (is_empty and told.precedingAssistantUuid is not None)
+        # somebody's next request. And where something is kept, an answer must be left.
+        is_empty = not self._said
+        return told.rewound and is_empty == (told.precedingAssistantUuid is None)
 
     def _give_up(self, error: Upstream) -> list[Event]:
         listener = self._listener

@@ -5,18 +5,24 @@ to its end, whatever happens to the caller.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
+
+import msgspec
 
 from ocpd.aio import Nursery, steady_clock
 from ocpd.dispatch.admission import Admission, Place
 from ocpd.dispatch.attempt import Run, is_silent, open_attempt
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.ledger import Ledger
-from ocpd.errors import Bug, Died, OcpdError
+from ocpd.errors import Bug, Died, HistoryRefused, OcpdError
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience
 from ocpd.turn.events import Event, Failed, Finished, Settled, Started, TextDelta
+from ocpd.turn.flatten import flatten
 from ocpd.turn.outcome import Outcome, TurnState
+
+_log = logging.getLogger("ocpd.turn")
 
 MAX_ATTEMPTS = 2
 """One retry, and only while nothing was said: afterwards the caller would get things twice."""
@@ -135,8 +141,17 @@ class Hall:
             batch: list[Event] = []
             while is_silent(batch):
                 batch += await run.next_batch()
-            if not _is_stillborn(batch) or len(walk.outcome.attempts) >= MAX_ATTEMPTS:
+            error = _first_failure(batch)
+            if len(walk.outcome.attempts) >= MAX_ATTEMPTS:
                 return run, batch
+            match error:
+                case Died():
+                    pass
+                case HistoryRefused():
+                    _log.warning("history_flattened", extra={"model": job.turn.model})
+                    job = msgspec.structs.replace(job, turn=flatten(job.turn), is_lossy=True)
+                case _:
+                    return run, batch
             run.give_back()
 
     def _end_late(self, walk: _Walk, place: Place, events: list[Event]) -> None:
@@ -180,7 +195,7 @@ def _describe(outcome: Outcome, job: Job) -> None:
     outcome.prompt_chars = job.prompt_chars
 
 
-def _is_stillborn(batch: list[Event]) -> bool:
-    """Whether the process died before it said anything."""
+def _first_failure(batch: list[Event]) -> OcpdError | None:
+    """What failed, if nothing was said before."""
     first = next(event for event in batch if not isinstance(event, Started))
-    return isinstance(first, Failed) and isinstance(first.error, Died)
+    return first.error if isinstance(first, Failed) else None

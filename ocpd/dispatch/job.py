@@ -21,6 +21,7 @@ class Job(msgspec.Struct, frozen=True):
     """A turn, who asks, and what must be known of its model to run it.
 
     ``limits`` None means the hall's own; ``asked_model`` is the name as the caller wrote it.
+    ``is_lossy``: the turn is not what the caller sent, and no process may remember it.
     """
 
     turn: Turn
@@ -30,3 +31,4 @@ class Job(msgspec.Struct, frozen=True):
     asked_model: str = ""
     prompt_chars: int = 0
     limits: TimeLimits | None = None
+    is_lossy: bool = False

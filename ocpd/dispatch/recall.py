@@ -27,6 +27,7 @@ class Recall:
         self._turn = turn
         self._said: list[str] = []
         self._is_finished = False
+        self._is_lossy = job.is_lossy
         self._is_tainted = False
         self.keep = 0
         self.wanted = Wanted(
@@ -52,7 +53,7 @@ class Recall:
 
     def finished(self) -> Memory | None:
         """Return what the process will hold, if the turn came to a good end."""
-        if not self._is_finished:
+        if not self._is_finished or self._is_lossy:
             return None
         answer = answer_of("".join(self._said))
         messages = self._turn.messages
@@ -66,7 +67,7 @@ class Recall:
     def memory(self) -> Memory | None:
         """Return what the process is to hold: after a good end all of it, else what it had before
         the turn. None: it must not serve again."""
-        if self._is_tainted:
+        if self._is_tainted or self._is_lossy:
             return None
         if (whole := self.finished()) is not None:
             return whole

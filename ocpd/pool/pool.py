@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from ocpd.aio import steady_clock
+from ocpd.aio import steady_clock, wall_clock
 from ocpd.claude.wire import OfferedModel, RateLimitInfo
 from ocpd.errors import Overloaded
 from ocpd.pool.child import Child
@@ -35,6 +35,11 @@ MAX_UNLISTED_MODELS = 2
 FINISHING_S = 0.5
 """How long a request waits for the conversation it continues, while that finishes its last turn.
 Usually that takes some milliseconds: the answer is complete before the CLI has closed its books."""
+
+
+LOGIN_LEFT_S = 300.0
+"""A process whose login's token runs out sooner is not kept: several that renew one login at the
+same time have been seen to log each other out."""
 
 
 class PoolStatistics(msgspec.Struct, frozen=True):
@@ -271,6 +276,7 @@ class Pool:
             or entry.environment is not self._fleet.environment
             or entry.turns >= limits.worn_turns
             or entry.memory_mb > limits.worn_mb
+            or _login_ends_soon(entry)
         )
 
     async def _lease_unlisted(self, model: str) -> Lease:
@@ -311,3 +317,8 @@ class Pool:
     def _rest(self, entry: Entry) -> None:
         entry.place, entry.used_at = Place.RESTING, steady_clock()
         self._serve()
+
+
+def _login_ends_soon(entry: Entry) -> bool:
+    ends_at = None if entry.child is None else entry.child.session.login_ends_at
+    return ends_at is not None and ends_at - wall_clock() < LOGIN_LEFT_S

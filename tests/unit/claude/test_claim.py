@@ -203,3 +203,9 @@ def test_a_message_uuid_has_the_shape_of_a_random_one(turn_id: str, index: int) 
     text = message_uuid(TurnId(turn_id), index)
     read = uuid.UUID(text)
     assert (str(read), read.version, read.variant) == (text, 4, uuid.RFC_4122)
+
+
+def test_messages_of_a_turn_differ_in_the_part_that_a_rewind_compares() -> None:
+    """The CLI compares 24 characters; with equal ones it took back the whole conversation."""
+    heads = [message_uuid(TURN_ID, index)[:24] for index in range(200)]
+    assert len(set(heads)) == 200

@@ -192,3 +192,23 @@ def test_late_answers_to_rewinds_mean_nothing() -> None:
     session = rested(user("one"))
     assert hear(session, rewound(), refused(7)) == []
     assert not session.is_spoiled
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [(None, None), ("soon", None), (1_800_000_000, 1.8e9), (1_800_000_000_000, 1.8e9)],
+)
+def test_the_end_of_the_login_is_read_in_seconds_and_in_milliseconds(
+    told: object, expected: float | None
+) -> None:
+    assert rested(user("one"), credential_expires_at=told).login_ends_at == expected
+
+
+def test_a_child_that_took_back_too_much_is_spoiled() -> None:
+    session = claimed(user("one"), assistant("eins"), user("two"))
+    hear(session, result(user_message_uuids=[message_uuid(ask().id, 0)]))
+    hear(session, begin(), text("zwei"), stop(), result())
+    session.rewind(keep=2)
+    session.data_to_send()
+    hear(session, rewound(precedingAssistantUuid=None))
+    assert session.is_spoiled

@@ -6,11 +6,13 @@ from contextlib import aclosing
 
 import pytest
 
+from ocpd.claude.claim import Sheet
 from ocpd.dispatch.hall import MAX_ATTEMPTS
-from ocpd.dispatch.job import TimeLimits
-from ocpd.errors import Bug, Overloaded, Upstream
+from ocpd.dispatch.job import Job, TimeLimits
+from ocpd.errors import Bug, HistoryRefused, Overloaded, Upstream
 from ocpd.turn.events import Event, Failed, Finished, TextDelta
 from ocpd.turn.outcome import TurnState
+from tests.unit.claude.stage import ask, assistant, user
 from tests.unit.dispatch.stage import (
     FINISHED,
     GOOD,
@@ -136,6 +138,27 @@ def test_a_caller_that_takes_nothing_cannot_stretch_the_time() -> None:
             assert isinstance(failed, Failed)
             assert failed.error.status == 504
         assert states(scene) == [TurnState.FAILED]
+
+    run(main())
+
+
+def test_a_history_that_is_refused_goes_in_as_one_message() -> None:
+    async def main() -> None:
+        refused = Failed(HistoryRefused("no history"))
+        first, second = Puppet(1, [refused]), Puppet(2, GOOD)
+        scene = Scene(first, second)
+        turn = ask(user("one"), assistant("eins"), user("two"))
+        async with (
+            scene.hall,
+            aclosing(scene.hall.run(Job(turn, Sheet()), "test")) as batches,
+        ):
+            assert [event async for batch in batches for event in batch] == list(GOOD)
+            second.settle()
+        (told,) = second.claimed
+        (message,) = told.messages
+        assert message.parts[0].text.count("eins") == 1
+        # What it was told is not what the caller has.
+        assert scene.puppets.memories[-1] is None
 
     run(main())
 

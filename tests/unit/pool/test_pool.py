@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ocpd.claude.lifecycle import State
@@ -12,12 +13,21 @@ from ocpd.errors import Died, Overloaded, Upstream
 from ocpd.pool import fleet as room
 from ocpd.pool.child import Child
 from ocpd.pool.pool import MAX_UNLISTED_MODELS, Pool
+from ocpd.sched.affinity import Memory, Wanted
 from ocpd.sched.seating import Place
 from tests.kit.fake_script import Answer, FakeScript, Silent, count_starts, make_fake_cli
 from tests.kit.leaks import is_alive
 from tests.unit.claude.stage import MODEL
 from tests.unit.http.stage import breathe, run
-from tests.unit.pool.stage import SHORT, hear_out, lease_child, make_pool, text_of, until
+from tests.unit.pool.stage import (
+    SHORT,
+    environment_of,
+    hear_out,
+    lease_child,
+    make_pool,
+    text_of,
+    until,
+)
 
 OTHER = "claude-opus-5-5"
 
@@ -327,3 +337,104 @@ def test_a_spare_that_is_being_started_when_the_pool_is_left_is_ended_too(
 
 def test_the_replacement_waits_a_moment_for_the_first_token() -> None:
     assert 0 < room.REPLACE_AFTER_S < 1
+
+
+# Resting.
+
+TALK = Wanted(MODEL, key=b"key", chain=(b"", b"one"))
+HELD = Memory(b"key", (b"", b"one", b"answer"), answers=1)
+LATER = Wanted(MODEL, key=b"key", chain=(b"", b"one", b"answer", b"two"), last_request=2)
+
+
+async def talk(pool: Pool) -> Child:
+    """Have one conversation and let it rest."""
+    lease = await pool.lease(TALK)
+    await hear_out(lease.child)
+    await lease.child.wait_settled()
+    pool.give_back(lease.child, HELD)
+    return lease.child
+
+
+def test_a_conversation_rests_and_is_found_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with make_pool(tmp_path) as pool:
+            child = await talk(pool)
+            assert pool.statistics().resting == 1
+            lease = await pool.lease(LATER)
+            assert (lease.child, lease.keep, lease.source) == (child, 2, "continued")
+            pool.give_back(lease.child)
+
+    run(main())
+
+
+def test_a_request_waits_for_the_turn_it_continues(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with make_pool(tmp_path) as pool:
+            lease = await pool.lease(TALK)
+            await hear_out(lease.child)
+            pool.finishing(lease.child, HELD)
+            leasing = asyncio.get_running_loop().create_task(pool.lease(LATER))
+            await breathe()
+            assert not leasing.done()
+            await lease.child.wait_settled()
+            pool.give_back(lease.child, HELD)
+            again = await leasing
+            assert (again.child, again.source) == (lease.child, "continued")
+            pool.give_back(again.child)
+
+    run(main())
+
+
+def test_a_lease_that_is_cancelled_with_its_process_in_hand_puts_it_back(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with make_pool(tmp_path) as pool:
+            child = await talk(pool)
+            leasing = asyncio.get_running_loop().create_task(pool.lease(LATER))
+            await asyncio.wait([leasing], return_when=asyncio.FIRST_COMPLETED, timeout=0)
+            leasing.cancel()
+            await asyncio.wait([leasing])
+            await until(lambda: pool.statistics().resting == 1 or not leasing.cancelled())
+            if leasing.cancelled():
+                assert (await pool.lease(LATER)).child is child
+            pool.give_back(child)
+
+    run(main())
+
+
+@pytest.mark.parametrize("worn", [{"worn_turns": 1}, {"worn_mb": 0}])
+def test_a_worn_process_does_not_rest(tmp_path: Path, worn: dict[str, int]) -> None:
+    async def main() -> None:
+        async with make_pool(tmp_path) as pool:
+            pool.change_limits(msgspec.structs.replace(pool._fleet.limits, **worn))
+            child = await talk(pool)
+            assert pool.statistics().resting == 0
+            await child.ended.wait()
+
+    run(main())
+
+
+def test_another_login_ends_those_that_rest_and_leaves_those_that_run(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with make_pool(tmp_path) as pool:
+            resting = await talk(pool)
+            busy = await pool.lease(msgspec.structs.replace(TALK, key=b"other"))
+            pool.change_environment(environment_of(tmp_path))
+            await resting.ended.wait()
+            assert text_of(await hear_out(busy.child)) == "Hello there, friend."
+            await busy.child.wait_settled()
+            pool.give_back(busy.child, HELD)
+            # It knows the old login.
+            assert pool.statistics().resting == 0
+
+    run(main())
+
+
+def test_forgetting_ends_every_conversation_that_rests(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with make_pool(tmp_path) as pool:
+            child = await talk(pool)
+            assert pool.forget() == 1
+            await child.ended.wait()
+            assert pool.forget() == 0
+
+    run(main())
