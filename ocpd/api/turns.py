@@ -25,6 +25,7 @@ from ocpd.http.message import json_response, refusal
 from ocpd.log import turn_context
 from ocpd.models import Models, Resolved
 from ocpd.settings.values import Settings
+from ocpd.turn.attachments import Caps, check_attachments
 from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
 from ocpd.turn.request import Text, Turn, TurnId
 
@@ -111,6 +112,7 @@ class Turns:
         session = headers.get("x-session-id") or headers.get("x-conversation-id")
         turn = self._dialect.decode(body, Context(turn_id, resolve, session))
         refuse_unsupported(turn)
+        check_attachments(turn, _caps(self.conditions.settings))
         asked, resolved = found[-1]
         chars = count_chars(turn)
         return Job(
@@ -216,6 +218,15 @@ def time_limits(settings: Settings, model: str, chars: int) -> TimeLimits:
     tier_ms = base_ms + chars * per_char
     most_ms = max(settings.timeout_ms - ANSWER_MS, FIRST_BYTE_LEAST_MS)
     return TimeLimits(min(tier_ms, most_ms) / 1000, total_s)
+
+
+def _caps(settings: Settings) -> Caps:
+    return Caps(
+        each=settings.max_image_bytes,
+        total=settings.max_image_total_bytes,
+        most=settings.max_images,
+        allow_url=settings.image_allow_url,
+    )
 
 
 def _raise_failure(batch: list[Event]) -> None:

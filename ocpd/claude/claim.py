@@ -9,12 +9,26 @@ assistant message after it may only be written once that message's ``result`` ca
 mixes up their order (measured on 2.1.329).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import assert_never
 
 import msgspec
 
 from ocpd.errors import Bug
-from ocpd.turn.request import Message, Role, Text, Turn, TurnId
+from ocpd.turn.attachments import PLAIN, text_of
+from ocpd.turn.request import (
+    Document,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolResult,
+    ToolUse,
+    Turn,
+    TurnId,
+)
 
 INITIALIZE = "initialize"
 LIMITS = "limits"
@@ -220,7 +234,7 @@ def _assistant_frame(model: str, message: Message, uuid: str) -> bytes:
                 "type": "message",
                 "role": "assistant",
                 "model": model,
-                "content": [{"type": "text", "text": text} for text in _texts(message)],
+                "content": [block for part in message.parts for block in _blocks(part)],
                 "stop_reason": "end_turn",
                 "stop_sequence": None,
                 "usage": {"input_tokens": 0, "output_tokens": 0},
@@ -233,12 +247,42 @@ def _assistant_frame(model: str, message: Message, uuid: str) -> bytes:
 
 
 def _content(message: Message) -> object:
-    texts = list(_texts(message))
+    blocks = [block for part in message.parts for block in _blocks(part)]
     # One text goes out as a plain string: that is how the CLI sends a prompt of its own.
-    return texts[0] if len(texts) == 1 else [{"type": "text", "text": text} for text in texts]
+    if len(blocks) == 1 and blocks[0]["type"] == "text":
+        return blocks[0]["text"]
+    return blocks
 
 
-def _texts(message: Message) -> Iterable[str]:
-    # Thinking of earlier turns comes back without a signature, and the upstream takes none such;
-    # the other kinds of parts are refused by name before a turn gets here.
-    return (part.text for part in message.parts if isinstance(part, Text))
+def _blocks(part: Part) -> list[dict[str, object]]:
+    match part:
+        case Text(text=text):
+            return [{"type": "text", "text": text}]
+        case Image(url=str(url)):
+            return [{"type": "image", "source": {"type": "url", "url": url}}]
+        case Image(media_type=media_type, data=data):
+            return [{"type": "image", "source": _base64(media_type, data)}]
+        case Document():
+            return [_document(part)]
+        case Reasoning():
+            # Thinking of earlier turns comes back without a signature; the upstream takes none.
+            return []
+        case ToolUse() | ToolResult():
+            raise Bug("a part that is refused by name reached the CLI room")
+        case _:
+            assert_never(part)
+
+
+def _document(part: Document) -> dict[str, object]:
+    text = text_of(part)
+    if text is None:
+        source = _base64(part.media_type, part.data)
+    else:
+        # The API refuses a text of white space here as everywhere.
+        source = {"type": "text", "media_type": PLAIN, "data": text if text.strip() else "(empty)"}
+    block: dict[str, object] = {"type": "document", "source": source}
+    return block if part.name is None else block | {"title": part.name}
+
+
+def _base64(media_type: str | None, data: str | None) -> dict[str, object]:
+    return {"type": "base64", "media_type": media_type, "data": data}

@@ -16,6 +16,8 @@ Rules that the CLI's behaviour forces (each seen on 2.1.330):
   ends when the CLI says that it asks again.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ocpd.claude.faults import Fault, explain_fault
@@ -41,6 +43,7 @@ from ocpd.turn.events import (
     TextDelta,
     Usage,
 )
+from ocpd.turn.stops import StopFilter
 
 CUTTING = frozenset({StopReason.MAX_TOKENS, StopReason.REFUSAL, StopReason.CONTEXT_EXCEEDED})
 """Stop reasons after which the CLI would start another upstream request by itself."""
@@ -50,13 +53,16 @@ SYNTHETIC = "<synthetic>"
 
 class Listener:
     """Reads the frames of one turn. ``over`` once ``Finished`` or ``Failed`` was said, or nobody
-    listens any more; ``cut`` when the process must be killed rather than stopped."""
+    listens any more; ``cut`` when the process must be killed rather than stopped; ``is_full`` when
+    it should stop, because the caller has all he wanted."""
 
-    def __init__(self, model: str, sign_in: str) -> None:
+    def __init__(self, model: str, sign_in: str, stops: Sequence[str] = ()) -> None:
         self._model = model
         self._sign_in = sign_in
+        self._filter = StopFilter(stops)
         self.over = False
         self.cut = False
+        self.is_full = False
         self.last_retry: Fault | None = None
         self._dropped = False
         self._started = False
@@ -136,7 +142,7 @@ class Listener:
         self.over = True
         settled = self._settle(frame)
         reason = _read_stop(frame.stop_reason) or StopReason.END_TURN
-        return [Finished(reason, settled.usage), settled]
+        return [*self._rest(), Finished(reason, settled.usage), settled]
 
     def time_out(self, error: Upstream) -> Event:
         """End the turn from outside: a time limit was reached. If the CLI was between retries,
@@ -177,9 +183,15 @@ class Listener:
         if not piece.text:
             return []
         self._spoke = self._said = True
-        if isinstance(piece, TextDelta) and not piece.text.isspace():
-            self._is_visible = True
-        return [*self._start(""), piece]
+        if isinstance(piece, ReasoningDelta):
+            return [*self._start(""), piece]
+        self._is_visible = self._is_visible or not piece.text.isspace()
+        text = self._filter.feed(piece.text)
+        told: list[Event] = [TextDelta(text)] if text else []
+        if self._filter.is_hit:
+            self.over = self.is_full = True
+            told.append(Finished(StopReason.STOP_SEQUENCE, self._usage()))
+        return [*self._start(""), *told] if told else []
 
     def _stopped(self, raw: str | None) -> list[Event]:
         stop = _read_stop(raw)
@@ -199,7 +211,12 @@ class Listener:
 
     def _finish(self, stop: StopReason, *, cut: bool) -> list[Event]:
         self.over, self.cut = True, cut
-        return [*self._start(""), Finished(stop, self._usage())]
+        return [*self._start(""), *self._rest(), Finished(stop, self._usage())]
+
+    def _rest(self) -> list[Event]:
+        """What was held back and was no stop string after all."""
+        held = self._filter.end()
+        return [TextDelta(held)] if held else []
 
     def _broke_off(self) -> list[Event]:
         if not self._said:

@@ -251,7 +251,7 @@ class Session:
         return [write_rewinds(surplus)] if surplus else []
 
     def _begin(self, turn: Turn, steps: list[Step]) -> None:
-        self._listener = Listener(turn.model, self._sign_in)
+        self._listener = Listener(turn.model, self._sign_in, turn.limits.stop)
         self._cancelled = False
         self._steps = steps
         self._next_step()
@@ -291,16 +291,22 @@ class Session:
                 return self._on_result(frame, listener)
             case StreamFrame():
                 if frame.parent_tool_use_id is None and self._is_ours(frame.user_message_uuids):
-                    return listener.on_stream(frame.event)
+                    return self._unless_full(listener, listener.on_stream(frame.event))
             case AssistantFrame():
                 if frame.parent_tool_use_id is None and self._is_ours(frame.user_message_uuids):
-                    return listener.on_assistant(frame)
+                    return self._unless_full(listener, listener.on_assistant(frame))
             case SystemFrame():
                 self.asked_upstream = self.asked_upstream or frame.status == "requesting"
                 return listener.on_system(frame)
             case _:
                 assert_never(frame)
         return []
+
+    def _unless_full(self, listener: Listener, events: list[Event]) -> list[Event]:
+        if listener.is_full and events:
+            # The caller has its answer; what the model would go on to say is of no use.
+            self._outgoing.append(write_interrupt())
+        return events
 
     def _is_ours(self, uuids: list[str]) -> bool:
         # Only the first event of a message names its turn; the others follow it.

@@ -39,8 +39,6 @@ def _find_unsupported(turn: Turn) -> Iterable[tuple[str, str]]:
         yield "tools", "tools"
     if turn.format.shape is not Shape.TEXT:
         yield "response_format", "response_format"
-    if turn.limits.stop:
-        yield "stop", "stop"
     for message in turn.messages:
         for part in message.parts:
             if (what := _name_unsupported(part)) is not None:
@@ -49,12 +47,8 @@ def _find_unsupported(turn: Turn) -> Iterable[tuple[str, str]]:
 
 def _name_unsupported(part: Part) -> str | None:
     match part:
-        case Text() | Reasoning():
+        case Text() | Reasoning() | Image() | Document():
             return None
-        case Image():
-            return "an image in messages"
-        case Document():
-            return "a file in messages"
         case ToolUse() | ToolResult():
             return "a tool call or tool result in messages"
         case _:

@@ -44,7 +44,8 @@ class Recall:
             case TextDelta(text=text):
                 self._said.append(text)
             case Finished(reason=reason):
-                self._is_finished = reason in (StopReason.END_TURN, StopReason.STOP_SEQUENCE)
+                # After a stop string the process has more than the caller, or a note of the CLI's.
+                self._is_finished = reason is StopReason.END_TURN
             case Failed(error=error):
                 # It may have read the login that was refused, and go on using it.
                 self._is_tainted = error.status in _LOGIN_REFUSED

@@ -10,6 +10,10 @@ import re
 import msgspec
 
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_TRUTHS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?")
 
 
@@ -25,6 +29,7 @@ class Type(enum.Enum):
     CHOICE = "choice"
     PATH = "path"
     NUMBER = "number"
+    BOOLEAN = "boolean"
 
 
 class Knob(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +76,8 @@ class Knob(msgspec.Struct, frozen=True, kw_only=True):
                 return "a path"
             case Type.STRING:
                 return "a text that is not empty"
+            case Type.BOOLEAN:
+                return "true or false"
 
     def _spell(self, joint: str) -> str:
         return _HUMP.sub(joint, self.key).replace(".", joint).lower()
@@ -89,6 +96,11 @@ def parse_value(knob: Knob, raw: object, origin: str) -> int | float | str:
         case Type.CHOICE:
             if isinstance(raw, str) and raw in knob.choices:
                 return raw
+        case Type.BOOLEAN:
+            if isinstance(raw, bool):
+                return raw
+            if isinstance(raw, str) and raw.lower() in _TRUTHS:
+                return _TRUTHS[raw.lower()]
         case Type.STRING | Type.PATH:
             if isinstance(raw, str) and raw.strip() and "\0" not in raw:
                 return raw

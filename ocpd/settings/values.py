@@ -41,6 +41,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     session_ttl_ms: int = 3_600_000
     max_prompt_chars: int = 0
     cache_ttl_ms: int = 0
+    max_image_bytes: int = 5_242_880
+    max_images: int = 20
+    max_image_total_bytes: int = 20_971_520
+    image_allow_url: bool = False
     tiers_opus_base_ms: int = 150_000
     tiers_opus_per_char: float = 0.0005
     tiers_sonnet_base_ms: int = 120_000

@@ -108,6 +108,8 @@ def _fits(knob: Knob) -> str:
     match knob.type:
         case Type.INTEGER | Type.NUMBER:
             return f"{knob.low} to {knob.high}" + (f" {knob.unit}" if knob.unit else "")
+        case Type.BOOLEAN:
+            return "`true`, `false`"
         case Type.CHOICE:
             return ", ".join(f"`{choice}`" for choice in knob.choices)
         case Type.STRING | Type.PATH:
@@ -115,6 +117,8 @@ def _fits(knob: Knob) -> str:
 
 
 def _toml(knob: Knob) -> str:
+    if knob.type is Type.BOOLEAN:
+        return str(knob.default).lower()
     return str(knob.default) if knob.type in (Type.INTEGER, Type.NUMBER) else f'"{knob.default}"'
 
 

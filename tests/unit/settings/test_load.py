@@ -32,6 +32,8 @@ def value_of(settings: Settings, knob: Knob) -> object:
 def other_value(knob: Knob) -> str:
     """A value that fits and is not the default."""
     match knob.type:
+        case Type.BOOLEAN:
+            return "false" if knob.default else "true"
         case Type.INTEGER:
             return str(knob.low if knob.default != knob.low else knob.high)
         case Type.CHOICE:
@@ -54,7 +56,7 @@ def test_the_defaults_of_settings_are_the_table_s() -> None:
 
 @pytest.mark.parametrize("knob", KNOBS, ids=name_of)
 def test_a_knob_has_its_type_a_help_and_a_default_that_fits(knob: Knob) -> None:
-    kinds = {Type.INTEGER: int, Type.NUMBER: float}
+    kinds = {Type.INTEGER: int, Type.NUMBER: float, Type.BOOLEAN: bool}
     assert FIELDS[knob.field].type is kinds.get(knob.type, str)
     assert knob.help.endswith(".")
     # Unset is no number there.
@@ -113,7 +115,8 @@ def test_names_have_the_form_of_their_kind(knob: Knob) -> None:
 @pytest.mark.parametrize("knob", KNOBS, ids=name_of)
 def test_every_knob_can_be_set_in_every_place(knob: Knob) -> None:
     raw = other_value(knob)
-    wanted = {Type.INTEGER: int, Type.NUMBER: float}.get(knob.type, str)(raw)
+    kinds = {Type.INTEGER: int, Type.NUMBER: float, Type.BOOLEAN: lambda said: said == "true"}
+    wanted = kinds.get(knob.type, str)(raw)
     places: list[tuple[dict[str, str], dict[str, str], dict[str, object], str]] = [
         ({knob.key: raw}, {}, {}, knob.flag),
         ({}, {knob.variable: raw}, {}, knob.variable),
@@ -357,7 +360,7 @@ def test_who_asks_for_an_open_door_gets_it(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["CLAUDE_NO_CONTEXT", "CLAUDE_BREAKER_WINDOW", "CLAUDE_MAX_IMAGES"]
+    "name", ["CLAUDE_NO_CONTEXT", "CLAUDE_BREAKER_WINDOW", "CLAUDE_ALLOWED_TOOLS"]
 )
 def test_a_variable_that_nothing_acts_on_gets_a_line(name: str) -> None:
     (note,) = load_settings({}, {name: "1"}).notes
