@@ -23,9 +23,10 @@ from ocpd.errors import OcpdError
 from ocpd.http.exchange import Exchange
 from ocpd.http.message import json_response, refusal
 from ocpd.log import turn_context
-from ocpd.models import Models, Resolved
+from ocpd.models import Model, Models, Resolved
 from ocpd.settings.values import Settings
 from ocpd.turn.attachments import Caps, check_attachments
+from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_effort
 from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
 from ocpd.turn.request import Text, Turn, TurnId
 
@@ -37,6 +38,8 @@ STREAM_HEADERS = (
     # nginx would hold the pieces back.
     ("x-accel-buffering", "no"),
 )
+
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
 KEEP_S = 5.0
 """Longest time that keeping a named conversation may hold up the end of its turn."""
@@ -110,14 +113,17 @@ class Turns:
 
         headers = exchange.request.headers
         session = headers.get("x-session-id") or headers.get("x-conversation-id")
-        turn = self._dialect.decode(body, Context(turn_id, resolve, session))
+        context = Context(turn_id, resolve, session, headers.get("x-effort"))
+        turn = self._dialect.decode(body, context)
         refuse_unsupported(turn)
         check_attachments(turn, _caps(self.conditions.settings))
         asked, resolved = found[-1]
         chars = count_chars(turn)
+        effort = _effort(resolved, turn.effort, self.conditions.settings.default_effort)
+        turn = msgspec.structs.replace(turn, tells_reasoning=effort.is_told)
         return Job(
             turn,
-            _sheet(resolved),
+            _sheet(resolved, effort),
             is_listed=resolved.listed,
             caller=identify(exchange.request, self._find_key),
             asked_model=asked or "",
@@ -243,12 +249,26 @@ def _headers(turn: Turn) -> tuple[tuple[str, str], ...]:
     return headers
 
 
-def _sheet(resolved: Resolved) -> Sheet:
+def _sheet(resolved: Resolved, effort: Effort) -> Sheet:
     model = resolved.model
     if model is None:
-        return Sheet()
+        return Sheet(effort=effort.level)
     return Sheet(
         max_output_tokens=model.max_tokens,
-        # Models that think adaptively take efforts; the others think on a fixed budget.
-        thinks_on_budget=model.reasoning and not model.efforts,
+        thinks_on_budget=_thinks_on_budget(model),
+        effort=effort.level,
+        thinks=effort.thinks,
     )
+
+
+def _effort(resolved: Resolved, asked: str | None, default: str) -> Effort:
+    model = resolved.model
+    if model is None:
+        # Nobody knows what it has: the CLI will say.
+        return choose_effort(asked, LEFT_TO_MODEL, EFFORTS, can_stop=False)
+    return choose_effort(asked, default, model.efforts, can_stop=_thinks_on_budget(model))
+
+
+def _thinks_on_budget(model: Model) -> bool:
+    # Models that think adaptively take efforts; the others think on a fixed budget.
+    return model.reasoning and not model.efforts

@@ -48,10 +48,13 @@ MIN_THINKING_BUDGET = 1024
 
 class Sheet(msgspec.Struct, frozen=True):
     """What a claim needs to know of the model: its output limit (None: unknown) and whether it
-    thinks on a fixed budget, which has to fit into a small ``max_tokens``."""
+    thinks on a fixed budget, which has to fit into a small ``max_tokens``; and how hard it is to
+    think for this turn."""
 
     max_output_tokens: int | None = None
     thinks_on_budget: bool = False
+    effort: str | None = None
+    thinks: bool = True
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -59,6 +62,7 @@ class Applied(msgspec.Struct, frozen=True):
 
     max_tokens: int | None = None
     thinks: bool = True
+    effort: str | None = None
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -158,11 +162,12 @@ def find_limits(turn: Turn, sheet: Sheet) -> Applied:
     """Return the limits that ``turn`` needs."""
     wanted = turn.limits.max_tokens
     if wanted is None:
-        return Applied()
+        return Applied(None, sheet.thinks, sheet.effort)
     if sheet.max_output_tokens is not None:
         wanted = min(wanted, sheet.max_output_tokens)
     # The upstream refuses a budget that does not fit under max_tokens.
-    return Applied(wanted, not sheet.thinks_on_budget or wanted > MIN_THINKING_BUDGET)
+    fits = not sheet.thinks_on_budget or wanted > MIN_THINKING_BUDGET
+    return Applied(wanted, sheet.thinks and fits, sheet.effort)
 
 
 def write_limits(wanted: Applied, before: Applied) -> bytes:
@@ -173,12 +178,14 @@ def write_limits(wanted: Applied, before: Applied) -> bytes:
         frames = control(
             THINKING, {"subtype": "set_max_thinking_tokens", "max_thinking_tokens": budget}
         )
+    settings: dict[str, object] = {}
     if wanted.max_tokens != before.max_tokens:
         tokens = None if wanted.max_tokens is None else str(wanted.max_tokens)
-        environment = {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": tokens}
-        frames += control(
-            LIMITS, {"subtype": "apply_flag_settings", "settings": {"env": environment}}
-        )
+        settings["env"] = {"CLAUDE_CODE_MAX_OUTPUT_TOKENS": tokens}
+    if wanted.effort != before.effort:
+        settings["effortLevel"] = wanted.effort
+    if settings:
+        frames += control(LIMITS, {"subtype": "apply_flag_settings", "settings": settings})
     return frames
 
 

@@ -56,7 +56,10 @@ class Listener:
     listens any more; ``cut`` when the process must be killed rather than stopped; ``is_full`` when
     it should stop, because the caller has all he wanted."""
 
-    def __init__(self, model: str, sign_in: str, stops: Sequence[str] = ()) -> None:
+    def __init__(
+        self, model: str, sign_in: str, stops: Sequence[str] = (), *, tells_reasoning: bool = True
+    ) -> None:
+        self._tells_reasoning = tells_reasoning
         self._model = model
         self._sign_in = sign_in
         self._filter = StopFilter(stops)
@@ -184,7 +187,7 @@ class Listener:
             return []
         self._spoke = self._said = True
         if isinstance(piece, ReasoningDelta):
-            return [*self._start(""), piece]
+            return [*self._start(""), *([piece] if self._tells_reasoning else [])]
         self._is_visible = self._is_visible or not piece.text.isspace()
         text = self._filter.feed(piece.text)
         told: list[Event] = [TextDelta(text)] if text else []

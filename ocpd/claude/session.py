@@ -251,7 +251,9 @@ class Session:
         return [write_rewinds(surplus)] if surplus else []
 
     def _begin(self, turn: Turn, steps: list[Step]) -> None:
-        self._listener = Listener(turn.model, self._sign_in, turn.limits.stop)
+        self._listener = Listener(
+            turn.model, self._sign_in, turn.limits.stop, tells_reasoning=turn.tells_reasoning
+        )
         self._cancelled = False
         self._steps = steps
         self._next_step()

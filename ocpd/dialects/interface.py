@@ -17,12 +17,13 @@ class Context(msgspec.Struct, frozen=True):
     """What the edge knows and a decoder may use.
 
     ``resolve`` turns the model name of the request (None: none was given) into a canonical id or
-    raises BadRequest. ``session`` is the session id of a header; a body field wins over it.
+    raises BadRequest. ``session`` and ``effort`` are those of a header; a body field wins.
     """
 
     turn_id: TurnId
     resolve: Callable[[str | None], str]
     session: str | None = None
+    effort: str | None = None
 
 
 class Encoder(Protocol):

@@ -7,7 +7,11 @@ the ones that only count on request, that nothing acts on, or that must not be p
 COMPAT_VARIABLE = "OCPD_COMPAT"
 COMPAT_CLAUDE_PROXY = "claude-proxy"
 
-PROXY: dict[str, str] = {"CLAUDE_PATH": "claudeBin", "REQUEST_TIMEOUT_MS": "timeout"}
+PROXY: dict[str, str] = {
+    "CLAUDE_PATH": "claudeBin",
+    "REQUEST_TIMEOUT_MS": "timeout",
+    "DEFAULT_EFFORT": "defaultEffort",
+}
 """claude-code-proxy's names that can mean nothing else."""
 
 COMPAT: dict[str, str] = {
@@ -43,7 +47,6 @@ LATER: dict[str, str] = {
     "PROXY_MCP_CONFIG": "MCP servers",
     "CLAUDE_HEARTBEAT_INTERVAL": "heartbeats",
     "OCP_STRUCTURED_MAX_ATTEMPTS": "structured output",
-    "DEFAULT_EFFORT": "reasoning effort",
     "ENABLE_THINKING": "reasoning switches",
     "OCP_INSTANCE_NAME": "instance names",
 }

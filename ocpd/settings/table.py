@@ -87,6 +87,13 @@ KNOBS: tuple[Knob, ...] = (
         help="Model of a request that names none.",
     ),
     Knob(
+        key="defaultEffort",
+        type=Type.CHOICE,
+        default="model",
+        choices=("model", "none", "minimal", "low", "medium", "high", "xhigh", "max"),
+        help="How hard a model thinks if the request does not say; model leaves it to the model.",
+    ),
+    Knob(
         key="unknownModel",
         type=Type.CHOICE,
         default="refuse",

@@ -16,6 +16,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 3456
     claude_bin: str = ""
     default_model: str = "sonnet"
+    default_effort: str = "model"
     unknown_model: str = "refuse"
     max_concurrent: int = 8
     max_queue: int = 16

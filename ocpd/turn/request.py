@@ -154,6 +154,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     sampling: Sampling = Sampling()
     effort: str | None = None
+    tells_reasoning: bool = True
     session: str | None = None
     user: str | None = None
     ignored: tuple[str, ...] = ()

@@ -51,7 +51,7 @@ def decode_request(body: bytes, context: Context) -> Turn:
         format=read_format(request),
         limits=read_limits(request),
         sampling=read_sampling(request),
-        effort=read_effort(request),
+        effort=read_effort(request, context.effort),
         session=read_session(request, context.session),
         user=request.user,
         ignored=list_ignored(request),

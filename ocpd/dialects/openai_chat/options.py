@@ -94,11 +94,14 @@ def _read_schema(wanted: wire.ResponseFormat) -> AnswerFormat:
     return AnswerFormat(Shape.SCHEMA, schema.copy(), inner.name, inner.strict or False)
 
 
-def read_effort(request: wire.Request) -> str | None:
-    """Read how hard the model should think, in the API's words; None leaves it to the model."""
+def read_effort(request: wire.Request, header: str | None) -> str | None:
+    """Read how hard the model should think, in the API's words; None leaves it to the model. The
+    body wins over the ``header``."""
     field, effort = "reasoning_effort", request.reasoning_effort
     if effort is None and request.reasoning is not None:
         field, effort = "reasoning.effort", request.reasoning.effort
+    if effort is None:
+        field, effort = "x-effort", header
     if effort is not None and effort not in _EFFORTS:
         raise BadRequest(f"{field}: expected one of {', '.join(_EFFORTS)}", param=field)
     return effort
@@ -128,8 +131,6 @@ def list_ignored(request: wire.Request) -> tuple[str, ...]:
         "logit_bias": bias,
         "prediction": is_given(request.prediction),
         "presence_penalty": request.presence_penalty,
-        "reasoning.effort": request.reasoning is not None and request.reasoning.effort,
-        "reasoning_effort": request.reasoning_effort,
         "seed": request.seed is not None,
         "service_tier": request.service_tier not in (None, "auto", "default"),
         "temperature": request.temperature is not None,

@@ -140,8 +140,6 @@ def test_fields_without_effect_are_listed_in_order() -> None:
         "logit_bias",
         "prediction",
         "presence_penalty",
-        "reasoning.effort",
-        "reasoning_effort",
         "seed",
         "service_tier",
         "temperature",
