@@ -12,23 +12,17 @@ import secrets
 import msgspec
 
 from ocpd.aio import finish, wall_clock
-from ocpd.api.callers import FindKey, identify
+from ocpd.api.intake import Intake
 from ocpd.api.sessions import Session, Sessions
-from ocpd.claude.claim import Sheet
-from ocpd.dialects.interface import Context, Dialect
-from ocpd.dialects.support import refuse_unsupported
+from ocpd.dialects.interface import Dialect
 from ocpd.dispatch.hall import Hall
-from ocpd.dispatch.job import Job, TimeLimits
+from ocpd.dispatch.job import Job
 from ocpd.errors import OcpdError
 from ocpd.http.exchange import Exchange
 from ocpd.http.message import json_response, refusal
 from ocpd.log import turn_context
-from ocpd.models import Model, Models, Resolved
-from ocpd.settings.values import Settings
-from ocpd.turn.attachments import Caps, check_attachments
-from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_effort
 from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
-from ocpd.turn.request import Text, Turn, TurnId
+from ocpd.turn.request import Turn, TurnId
 
 _log = logging.getLogger("ocpd.turn")
 
@@ -39,43 +33,21 @@ STREAM_HEADERS = (
     ("x-accel-buffering", "no"),
 )
 
-EFFORTS = ("low", "medium", "high", "xhigh", "max")
-
 KEEP_S = 5.0
 """Longest time that keeping a named conversation may hold up the end of its turn."""
 
 CUT = frozenset({StopReason.REFUSAL, StopReason.CONTEXT_EXCEEDED})
 """Ends after which a named conversation stays what it was."""
 
-ANSWER_MS = 5_000
-FIRST_BYTE_LEAST_MS = 10_000
-"""What the tiers leave of ``timeout``, and the least the first byte gets (as in the seeds)."""
-
-
-class Conditions(msgspec.Struct):
-    """What requests are read under. Both may be replaced at any time; they hold for the requests
-    that come after."""
-
-    settings: Settings
-    models: Models
-
 
 class Turns:
     """Serves the turns of one dialect."""
 
-    def __init__(
-        self,
-        dialect: Dialect,
-        hall: Hall,
-        sessions: Sessions,
-        find_key: FindKey,
-        conditions: Conditions,
-    ) -> None:
+    def __init__(self, dialect: Dialect, hall: Hall, sessions: Sessions, intake: Intake) -> None:
         self._dialect = dialect
         self._hall = hall
         self._sessions = sessions
-        self._find_key = find_key
-        self.conditions = conditions
+        self._intake = intake
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request. Cancelled when the client leaves; that interrupts the turn."""
@@ -91,56 +63,20 @@ class Turns:
 
     async def _receive(self, exchange: Exchange, turn_id: TurnId) -> Job:
         try:
-            body = await exchange.read_body(self.conditions.settings.max_body_bytes)
-            return self._read(exchange, turn_id, body)
+            body = await exchange.read_body(self._intake.conditions.settings.max_body_bytes)
+            return self._intake.read(exchange.request, turn_id, body)
         except OcpdError as error:
             # What comes after this is in the ledger's line.
             told = {"status": error.status, "code": error.code}
             _log.info("turn_refused_at_the_door", extra=told)
             raise
 
-    def _read(self, exchange: Exchange, turn_id: TurnId, body: bytes) -> Job:
-        found: list[tuple[str | None, Resolved]] = []
-
-        def resolve(name: str | None) -> str:
-            resolved = self.conditions.models.resolve(
-                name,
-                default=self.conditions.settings.default_model,
-                unknown=self.conditions.settings.unknown_model,
-            )
-            found.append((name, resolved))
-            return resolved.id
-
-        headers = exchange.request.headers
-        session = headers.get("x-session-id") or headers.get("x-conversation-id")
-        context = Context(turn_id, resolve, session, headers.get("x-effort"))
-        turn = self._dialect.decode(body, context)
-        refuse_unsupported(turn)
-        check_attachments(turn, _caps(self.conditions.settings))
-        asked, resolved = found[-1]
-        chars = count_chars(turn)
-        effort = _effort(resolved, turn.effort, self.conditions.settings.default_effort)
-        turn = msgspec.structs.replace(turn, tells_reasoning=effort.is_told)
-        return Job(
-            turn,
-            _sheet(resolved, effort),
-            is_listed=resolved.listed,
-            caller=identify(exchange.request, self._find_key),
-            asked_model=asked or "",
-            prompt_chars=chars,
-            limits=time_limits(self.conditions.settings, resolved.id, chars),
-        )
-
     async def _serve(self, exchange: Exchange, job: Job) -> None:
         if job.turn.session is None:
-            await self._run(exchange, job)
+            await self._run(exchange, self._intake.prepare(job, job.turn))
             return
         async with self._sessions.open(job.caller.scope, job.turn) as session:
-            whole = session.turn
-            chars = count_chars(whole)
-            limits = time_limits(self.conditions.settings, whole.model, chars)
-            named = msgspec.structs.replace(job, turn=whole, prompt_chars=chars, limits=limits)
-            answer = await self._run(exchange, named)
+            answer = await self._run(exchange, self._intake.prepare(job, session.turn))
             if answer is not None:
                 # Also if the client leaves with the last byte.
                 await finish(_keep(session, answer), KEEP_S)
@@ -199,42 +135,6 @@ async def _keep(session: Session, answer: str) -> None:
         _log.warning("session_not_kept", extra={"reason": error.message})
 
 
-def count_chars(turn: Turn) -> int:
-    """Return the length of all texts of a turn."""
-    return len(turn.system) + sum(
-        len(part.text)
-        for message in turn.messages
-        for part in message.parts
-        if isinstance(part, Text)
-    )
-
-
-def time_limits(settings: Settings, model: str, chars: int) -> TimeLimits:
-    """Return how long a turn may take: a large prompt of a thorough model needs longer to its
-    first byte. Who sets firstByteTimeout means it; left at its default, the family's tier holds,
-    and some of the whole time is left for the answer."""
-    total_s = settings.timeout_ms / 1000
-    if settings.first_byte_timeout_ms != Settings().first_byte_timeout_ms:
-        return TimeLimits(settings.first_byte_timeout_ms / 1000, total_s)
-    base_ms, per_char = settings.tiers_sonnet_base_ms, settings.tiers_sonnet_per_char
-    if "opus" in model:
-        base_ms, per_char = settings.tiers_opus_base_ms, settings.tiers_opus_per_char
-    elif "haiku" in model:
-        base_ms, per_char = settings.tiers_haiku_base_ms, settings.tiers_haiku_per_char
-    tier_ms = base_ms + chars * per_char
-    most_ms = max(settings.timeout_ms - ANSWER_MS, FIRST_BYTE_LEAST_MS)
-    return TimeLimits(min(tier_ms, most_ms) / 1000, total_s)
-
-
-def _caps(settings: Settings) -> Caps:
-    return Caps(
-        each=settings.max_image_bytes,
-        total=settings.max_image_total_bytes,
-        most=settings.max_images,
-        allow_url=settings.image_allow_url,
-    )
-
-
 def _raise_failure(batch: list[Event]) -> None:
     for event in batch:
         if isinstance(event, Failed):
@@ -246,29 +146,6 @@ def _headers(turn: Turn) -> tuple[tuple[str, str], ...]:
     if turn.ignored:
         names = ", ".join(turn.ignored)
         headers += (("x-ocpd-ignored", names), ("x-proxy-unsupported", names))
+    if turn.dropped:
+        headers += (("x-ocpd-truncated", str(turn.dropped)),)
     return headers
-
-
-def _sheet(resolved: Resolved, effort: Effort) -> Sheet:
-    model = resolved.model
-    if model is None:
-        return Sheet(effort=effort.level)
-    return Sheet(
-        max_output_tokens=model.max_tokens,
-        thinks_on_budget=_thinks_on_budget(model),
-        effort=effort.level,
-        thinks=effort.thinks,
-    )
-
-
-def _effort(resolved: Resolved, asked: str | None, default: str) -> Effort:
-    model = resolved.model
-    if model is None:
-        # Nobody knows what it has: the CLI will say.
-        return choose_effort(asked, LEFT_TO_MODEL, EFFORTS, can_stop=False)
-    return choose_effort(asked, default, model.efforts, can_stop=_thinks_on_budget(model))
-
-
-def _thinks_on_budget(model: Model) -> bool:
-    # Models that think adaptively take efforts; the others think on a fixed budget.
-    return model.reasoning and not model.efforts

@@ -13,10 +13,11 @@ import msgspec
 
 from ocpd.aio import Nursery, wall_clock
 from ocpd.api.health import Health, Sources
+from ocpd.api.intake import Conditions, Intake
 from ocpd.api.listing import Listing
 from ocpd.api.routes import front_door
 from ocpd.api.sessions import Sessions
-from ocpd.api.turns import Conditions, Turns
+from ocpd.api.turns import Turns
 from ocpd.daemon.chores import PlanWatch, expire_sessions, fold_usage, watch_login
 from ocpd.daemon.live import Live, Parts, Surroundings
 from ocpd.daemon.office import Office, Supplies, furnish
@@ -148,7 +149,8 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
     health = Health(_health_sources(rooms), VERSION, start.lane.demo, rooms.chores)
     sessions = Sessions(rooms.store.conversations, lambda: live.settings.session_ttl_ms / 1000)
     conditions = Conditions(live.settings, live.models)
-    turns = Turns(OPENAI_CHAT, rooms.hall, sessions, rooms.store.keys.find, conditions)
+    intake = Intake(OPENAI_CHAT, rooms.store.keys.find, conditions)
+    turns = Turns(OPENAI_CHAT, rooms.hall, sessions, intake)
     listing = Listing(live.models, int(wall_clock()))
     office = _furnish(start, rooms, health, door)
     router = Router([*front_door(turns, listing, health), *office.routes])
@@ -157,7 +159,7 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
         Server(make_handler(router), client_limits(live.settings), headers)
     )
     await live.listen(
-        server, Parts(rooms.admission, rooms.probe, rooms.login, rooms.pool, turns, listing)
+        server, Parts(rooms.admission, rooms.probe, rooms.login, rooms.pool, conditions, listing)
     )
     await _listen_unix(server, door)
     return Daemon(

@@ -9,8 +9,8 @@ import logging
 import msgspec
 
 from ocpd.admin.desk import Rejected
+from ocpd.api.intake import Conditions
 from ocpd.api.listing import Listing
-from ocpd.api.turns import Turns
 from ocpd.claude.argv import build_environment
 from ocpd.daemon.start import CannotListen, Start, check_start
 from ocpd.daemon.tuning import client_limits, pool_limits
@@ -38,7 +38,7 @@ class Parts(msgspec.Struct, frozen=True):
     probe: Probe
     login: Login
     pool: Pool
-    turns: Turns
+    conditions: Conditions
     listing: Listing
 
 
@@ -109,7 +109,7 @@ class Live:
         self.settings = settings
         self._adopt(models)
         parts = self._parts
-        parts.turns.conditions.settings = settings
+        parts.conditions.settings = settings
         parts.admission.resize(settings.max_concurrent, settings.max_queue)
         parts.admission.retry_after_s = settings.queue_retry_after_s
         parts.login.timeout_s = settings.auth_check_timeout_ms / 1000
@@ -147,7 +147,7 @@ class Live:
 
     def _adopt(self, models: Models) -> None:
         if models is not self.models:
-            self.models = self._parts.turns.conditions.models = models
+            self.models = self._parts.conditions.models = models
             self._parts.listing.adopt(models)
 
     def _maybe_make_environment(

@@ -42,7 +42,6 @@ breaker, and no installer."""
 LATER: dict[str, str] = {
     "CLAUDE_ALLOWED_TOOLS": "the CLI's own tools",
     "CLAUDE_SKIP_PERMISSIONS": "the CLI's own tools",
-    "CLAUDE_SYSTEM_PROMPT": "an operator's system prompt",
     "CLAUDE_MCP_CONFIG": "MCP servers",
     "PROXY_MCP_CONFIG": "MCP servers",
     "CLAUDE_HEARTBEAT_INTERVAL": "heartbeats",

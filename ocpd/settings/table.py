@@ -255,6 +255,19 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_MAX_PROMPT_CHARS",
         help="Largest prompt; unset (0) leaves it to the model's own context.",
     ),
+    Knob(
+        key="truncate",
+        type=Type.BOOLEAN,
+        default=True,
+        help="Leave out the oldest messages of a conversation that is too long; else it is 400.",
+    ),
+    Knob(
+        key="systemPrompt",
+        type=Type.STRING,
+        default="",
+        aliases=("CLAUDE_SYSTEM_PROMPT",),
+        help="Instructions of the operator, behind those of every request.",
+    ),
     _integer(
         "cacheTTL",
         0,

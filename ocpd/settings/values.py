@@ -41,6 +41,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     auth_check_timeout_ms: int = 10_000
     session_ttl_ms: int = 3_600_000
     max_prompt_chars: int = 0
+    truncate: bool = True
+    system_prompt: str = ""
     cache_ttl_ms: int = 0
     max_image_bytes: int = 5_242_880
     max_images: int = 20

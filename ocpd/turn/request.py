@@ -139,7 +139,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
 
     ``model`` is the canonical id that runs, ``system`` the caller's system prompt byte for byte
     ("" is none). ``messages`` is never empty and ends with the user's. ``ignored`` names the
-    fields of the request that were understood and will have no effect.
+    fields of the request that were understood and will have no effect; ``dropped`` counts messages
+    that were left out because all of them were too long.
     """
 
     id: TurnId
@@ -158,3 +159,4 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     user: str | None = None
     ignored: tuple[str, ...] = ()
+    dropped: int = 0

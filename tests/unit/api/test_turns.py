@@ -7,8 +7,9 @@ from typing import cast
 import msgspec
 import pytest
 
+from ocpd.api.intake import Conditions, Intake
 from ocpd.api.sessions import Sessions
-from ocpd.api.turns import Conditions, Turns
+from ocpd.api.turns import Turns
 from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
 from ocpd.errors import Gone, Overloaded, Unauthorized, Upstream
 from ocpd.settings.values import Settings
@@ -24,8 +25,8 @@ BROKEN = Failed(Upstream("it broke", code="broke_off"))
 
 def turns_of(scene: Scene, settings: Settings = SETTINGS) -> Turns:
     nobody = cast("Sessions", None)
-    conditions = Conditions(settings, MODELS)
-    return Turns(OPENAI_CHAT, scene.hall, nobody, lambda _: None, conditions)
+    intake = Intake(OPENAI_CHAT, lambda _: None, Conditions(settings, MODELS))
+    return Turns(OPENAI_CHAT, scene.hall, nobody, intake)
 
 
 def body(**fields: object) -> bytes:

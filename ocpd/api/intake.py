@@ -1,0 +1,163 @@
+"""From a request to a job: what is asked, of which model, under which limits.
+
+What may live here: what the settings and the models table make of a turn. Nothing here waits.
+"""
+
+import logging
+
+import msgspec
+
+from ocpd.api.callers import FindKey, identify
+from ocpd.claude.claim import Sheet
+from ocpd.dialects.interface import Context, Dialect
+from ocpd.dialects.support import refuse_unsupported
+from ocpd.dispatch.job import Job, TimeLimits
+from ocpd.http.message import Request
+from ocpd.models import Model, Models, Resolved
+from ocpd.settings.values import Settings
+from ocpd.turn.attachments import Caps, check_attachments
+from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_effort
+from ocpd.turn.request import Turn, TurnId
+from ocpd.turn.truncate import count_chars, truncate
+
+_log = logging.getLogger("ocpd.turn")
+
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
+"""What a model is taken to have that nobody knows: the CLI will say."""
+
+CHARS_PER_TOKEN = 3
+"""Few on purpose: a text with fewer is refused upstream, and said to be too long."""
+
+ANSWER_MS = 5_000
+FIRST_BYTE_LEAST_MS = 10_000
+"""What the tiers leave of ``timeout``, and the least the first byte gets (as in the seeds)."""
+
+
+class Conditions(msgspec.Struct):
+    """What requests are read under. Both may be replaced at any time; they hold for the requests
+    that come after."""
+
+    settings: Settings
+    models: Models
+
+
+class Intake:
+    """Reads the requests of one dialect."""
+
+    def __init__(self, dialect: Dialect, find_key: FindKey, conditions: Conditions) -> None:
+        self._dialect = dialect
+        self._find_key = find_key
+        self.conditions = conditions
+
+    def read(self, request: Request, turn_id: TurnId, body: bytes) -> Job:
+        """Make a job of a request. Raises OcpdError naming what does not fit."""
+        settings = self.conditions.settings
+        found: list[tuple[str | None, Resolved]] = []
+
+        def resolve(name: str | None) -> str:
+            resolved = self.conditions.models.resolve(
+                name, default=settings.default_model, unknown=settings.unknown_model
+            )
+            found.append((name, resolved))
+            return resolved.id
+
+        headers = request.headers
+        session = headers.get("x-session-id") or headers.get("x-conversation-id")
+        context = Context(turn_id, resolve, session, headers.get("x-effort"))
+        turn = self._dialect.decode(body, context)
+        refuse_unsupported(turn)
+        check_attachments(turn, _caps(settings))
+        asked, resolved = found[-1]
+        effort = _effort(resolved, turn.effort, settings.default_effort)
+        return Job(
+            msgspec.structs.replace(turn, tells_reasoning=effort.is_told),
+            _sheet(resolved, effort),
+            is_listed=resolved.listed,
+            caller=identify(request, self._find_key),
+            asked_model=asked or "",
+        )
+
+    def prepare(self, job: Job, turn: Turn) -> Job:
+        """Return ``job`` as it is to run, for the whole conversation ``turn``: with the operator's
+        prompt, and without the oldest messages if it is too long.
+
+        Raises BadRequest ``context_length_exceeded`` if nothing can be left out.
+        """
+        settings = self.conditions.settings
+        chars = count_chars(turn)
+        whole = add_system_prompt(turn, settings.system_prompt)
+        fitting = truncate(whole, self._budget(turn.model), may_drop=settings.truncate)
+        if fitting.dropped:
+            _log.info("prompt_truncated", extra={"dropped": fitting.dropped})
+        return msgspec.structs.replace(
+            job,
+            turn=fitting,
+            prompt_chars=chars,
+            limits=time_limits(settings, turn.model, chars),
+        )
+
+    def _budget(self, model: str) -> int | None:
+        if most := self.conditions.settings.max_prompt_chars:
+            return most
+        resolved = self.conditions.models.resolve(model, default=model, unknown="refuse")
+        known = resolved.model
+        return None if known is None else known.context_length * CHARS_PER_TOKEN
+
+
+def add_system_prompt(turn: Turn, addition: str) -> Turn:
+    """Put the operator's own instructions behind the caller's."""
+    if not addition:
+        return turn
+    joined = f"{turn.system}\n\n{addition}" if turn.system else addition
+    return msgspec.structs.replace(turn, system=joined)
+
+
+def time_limits(settings: Settings, model: str, chars: int) -> TimeLimits:
+    """Return how long a turn may take: a large prompt of a thorough model needs longer to its
+    first byte. Who sets firstByteTimeout means it; left at its default, the family's tier holds,
+    and some of the whole time is left for the answer."""
+    total_s = settings.timeout_ms / 1000
+    if settings.first_byte_timeout_ms != Settings().first_byte_timeout_ms:
+        return TimeLimits(settings.first_byte_timeout_ms / 1000, total_s)
+    base_ms, per_char = settings.tiers_sonnet_base_ms, settings.tiers_sonnet_per_char
+    if "opus" in model:
+        base_ms, per_char = settings.tiers_opus_base_ms, settings.tiers_opus_per_char
+    elif "haiku" in model:
+        base_ms, per_char = settings.tiers_haiku_base_ms, settings.tiers_haiku_per_char
+    tier_ms = base_ms + chars * per_char
+    most_ms = max(settings.timeout_ms - ANSWER_MS, FIRST_BYTE_LEAST_MS)
+    return TimeLimits(min(tier_ms, most_ms) / 1000, total_s)
+
+
+def _caps(settings: Settings) -> Caps:
+    return Caps(
+        each=settings.max_image_bytes,
+        total=settings.max_image_total_bytes,
+        most=settings.max_images,
+        allow_url=settings.image_allow_url,
+    )
+
+
+def _sheet(resolved: Resolved, effort: Effort) -> Sheet:
+    model = resolved.model
+    if model is None:
+        return Sheet(effort=effort.level)
+    return Sheet(
+        max_output_tokens=model.max_tokens,
+        thinks_on_budget=_thinks_on_budget(model),
+        effort=effort.level,
+        thinks=effort.thinks,
+    )
+
+
+def _effort(resolved: Resolved, asked: str | None, default: str) -> Effort:
+    model = resolved.model
+    if model is None:
+        # Nobody knows what it has: the CLI will say.
+        return choose_effort(asked, LEFT_TO_MODEL, EFFORTS, can_stop=False)
+    return choose_effort(asked, default, model.efforts, can_stop=_thinks_on_budget(model))
+
+
+def _thinks_on_budget(model: Model) -> bool:
+    # Models that think adaptively take efforts; the others think on a fixed budget.
+    return model.reasoning and not model.efforts
