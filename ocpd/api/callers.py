@@ -20,5 +20,5 @@ def identify(request: Request, find_key: FindKey) -> Caller:
     place = request.peer if request.uid is None else f"uid {request.uid}"
     for token in read_tokens(request.headers):
         if (key := find_key(token)) is not None:
-            return Caller(key.name, key.id, place)
+            return Caller(key.name, key.id, place, f"{key.created_at}")
     return Caller(place=place)

@@ -16,6 +16,7 @@ import msgspec
 
 from ocpd.errors import Bug
 from ocpd.turn.attachments import PLAIN, text_of
+from ocpd.turn.blank import is_blank
 from ocpd.turn.request import (
     Document,
     Image,
@@ -286,7 +287,11 @@ def _document(part: Document) -> dict[str, object]:
         source = _base64(part.media_type, part.data)
     else:
         # The API refuses a text of white space here as everywhere.
-        source = {"type": "text", "media_type": PLAIN, "data": text if text.strip() else "(empty)"}
+        source = {
+            "type": "text",
+            "media_type": PLAIN,
+            "data": "(empty)" if is_blank(text) else text,
+        }
     block: dict[str, object] = {"type": "document", "source": source}
     return block if part.name is None else block | {"title": part.name}
 

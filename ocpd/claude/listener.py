@@ -32,6 +32,7 @@ from ocpd.claude.wire import (
     WireUsage,
 )
 from ocpd.errors import Upstream
+from ocpd.turn.blank import is_blank
 from ocpd.turn.events import (
     Event,
     Failed,
@@ -188,7 +189,7 @@ class Listener:
         self._spoke = self._said = True
         if isinstance(piece, ReasoningDelta):
             return [*self._start(""), *([piece] if self._tells_reasoning else [])]
-        self._is_visible = self._is_visible or not piece.text.isspace()
+        self._is_visible = self._is_visible or not is_blank(piece.text)
         text = self._filter.feed(piece.text)
         told: list[Event] = [TextDelta(text)] if text else []
         if self._filter.is_hit:

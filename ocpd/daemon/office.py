@@ -90,11 +90,19 @@ def furnish(s: Supplies) -> Office:
         logs=logs,
         sessions=Sessions(sessions, journal),
         cache=Cache(store.cache, journal),
-        backup=Backup(store, Takeover(store, desk, live.resolve), desk.refresh, journal),
+        backup=Backup(
+            store, Takeover(store, desk, live.resolve), lambda: _follow_restored(desk, s), journal
+        ),
         login=Login(_login_sources(s), journal),
         audit=Audit(store.audit),
     )
     return Office(back_door(desks, _doorman(s)), lambda: _reload(desk), logs.close)
+
+
+async def _follow_restored(desk: Desk, s: Supplies) -> None:
+    # Whose conversations these were, the restored store may not know any more.
+    s.forget_resting()
+    await desk.refresh()
 
 
 def _login_sources(s: Supplies) -> LoginSources:

@@ -215,11 +215,8 @@ class Pool:
         if match is not None:
             self._hand_over(waiter, match.child, match.keep, match.way.value)
             return
-        if find_match(self._roster.memories(Place.FINISHING), wanted) is not None:
-            left_s = waiter.since + FINISHING_S - now
-            if left_s > 0:
-                asyncio.get_running_loop().call_later(left_s, self._serve)
-                return
+        if self._is_worth_waiting(waiter, now):
+            return
         line, room = self._waiting.before(waiter), self._fleet.limits.room
         choice = choose(self._roster.seats(), wanted.model, wanted.key, room, line=line, now=now)
         match choice:
@@ -241,6 +238,19 @@ class Pool:
                 pass
             case _:
                 assert_never(choice)
+
+    def _is_worth_waiting(self, waiter: Waiter, now: float) -> bool:
+        """Whether the conversation it continues will rest in a moment."""
+        left_s = waiter.since + FINISHING_S - now
+        if left_s <= 0:
+            return False
+        if find_match(self._roster.memories(Place.FINISHING), waiter.wanted) is None:
+            return False
+        if not waiter.has_alarm:
+            # One for each: it serves all, and that must not set new ones for the others.
+            waiter.has_alarm = True
+            asyncio.get_running_loop().call_later(left_s + 0.001, self._serve)
+        return True
 
     def _hand_over(self, waiter: Waiter, child_id: ChildId, keep: int | None, source: str) -> None:
         entry = self._roster.get(child_id)

@@ -31,6 +31,7 @@ class Waiter:
         self.wanted = wanted
         self.since = since
         self.has_lost_one = False
+        self.has_alarm = False
         self.lease: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
 
 

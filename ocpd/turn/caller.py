@@ -8,13 +8,17 @@ import msgspec
 
 class Caller(msgspec.Struct, frozen=True):
     """``name`` is for people; ``key_id`` is set exactly for callers with a key of ours. ``place``
-    is where the request came from: an address, or a user of this machine."""
+    is where the request came from: an address, or a user of this machine; ``key_stamp`` tells a key
+    from another one that had its id before the store was restored."""
 
     name: str = "local"
     key_id: int | None = None
     place: str = ""
+    key_stamp: str = ""
 
     @property
     def scope(self) -> str:
         """Whose conversations these are: nothing is ever shared between two scopes."""
-        return f"key {self.key_id}" if self.key_id is not None else f"place {self.place}"
+        if self.key_id is None:
+            return f"place {self.place}"
+        return f"key {self.key_id} {self.key_stamp}"

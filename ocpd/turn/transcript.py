@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ocpd.turn.blank import is_blank
 from ocpd.turn.request import (
     Document,
     Image,
@@ -60,7 +61,7 @@ def chain_of(messages: Iterable[Message], start: bytes = ROOT) -> tuple[bytes, .
 
 def answer_of(text: str) -> Message:
     """Return the message that an answer is, once the caller sends it back."""
-    return Message(Role.ASSISTANT, (Text(text),) if text.strip() else ())
+    return Message(Role.ASSISTANT, () if is_blank(text) else (Text(text),))
 
 
 def last_request(messages: tuple[Message, ...]) -> int:

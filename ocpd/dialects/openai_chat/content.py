@@ -6,16 +6,10 @@ request, for the refusal.
 
 from ocpd.dialects.openai_chat import wire
 from ocpd.errors import BadRequest
+from ocpd.turn.blank import is_blank
 from ocpd.turn.request import Document, Image, Text
 
 Content = str | list[wire.Part] | None
-
-# White space and line ends as ECMAScript has them. Python's differ: it lacks the last of these,
-# and has five controls that are text there.
-_BLANKS = (
-    "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000\ufeff"
-)
 
 _TEXTS = frozenset({"text", "input_text", "output_text"})
 _IMAGES = frozenset({"image_url", "input_image"})
@@ -61,12 +55,6 @@ def join_texts(content: Content, at: str) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     return "".join(_read_text(part, at, index) for index, part in enumerate(content))
-
-
-def is_blank(text: str | None) -> bool:
-    """Whether ``text`` says nothing: the API behind refuses a text block of white space, and the
-    CLI before it leaves out what JavaScript's ``trim`` makes empty."""
-    return not text or (text[0] in _BLANKS and not text.lstrip(_BLANKS))
 
 
 def _read_text(part: wire.Part, at: str, index: int) -> str:

@@ -12,13 +12,13 @@ import msgspec
 
 from ocpd.dialects.openai_chat import wire
 from ocpd.dialects.openai_chat.content import (
-    is_blank,
     join_texts,
     read_parts,
     read_result,
     read_texts,
 )
 from ocpd.errors import BadRequest
+from ocpd.turn.blank import is_blank
 from ocpd.turn.request import Message, Part, Reasoning, Role, Text, ToolResult, ToolUse
 
 _SYSTEM = frozenset({"system", "developer"})

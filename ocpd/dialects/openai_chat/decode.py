@@ -8,7 +8,6 @@ import msgspec
 from ocpd.dialects.body import read_body
 from ocpd.dialects.interface import Context
 from ocpd.dialects.openai_chat import wire
-from ocpd.dialects.openai_chat.content import is_blank
 from ocpd.dialects.openai_chat.conversation import Conversation, read_conversation
 from ocpd.dialects.openai_chat.options import (
     list_ignored,
@@ -22,6 +21,7 @@ from ocpd.dialects.openai_chat.options import (
 from ocpd.dialects.openai_chat.tools import read_tools
 from ocpd.dialects.tally import counting
 from ocpd.errors import BadRequest
+from ocpd.turn.blank import is_blank
 from ocpd.turn.request import Message, Role, Text, Turn
 
 _REQUEST: msgspec.json.Decoder[wire.Request] = msgspec.json.Decoder(wire.Request)

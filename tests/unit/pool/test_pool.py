@@ -13,6 +13,7 @@ from ocpd.errors import Died, Overloaded, Upstream
 from ocpd.pool import fleet as room
 from ocpd.pool.child import Child
 from ocpd.pool.pool import MAX_UNLISTED_MODELS, Pool
+from ocpd.pool.waiting import Waiter
 from ocpd.sched.affinity import Memory, Wanted
 from ocpd.sched.seating import Place
 from tests.kit.fake_script import Answer, FakeScript, Silent, count_starts, make_fake_cli
@@ -436,5 +437,34 @@ def test_forgetting_ends_every_conversation_that_rests(tmp_path: Path) -> None:
             assert pool.forget() == 1
             await child.ended.wait()
             assert pool.forget() == 0
+
+    run(main())
+
+
+def test_many_that_wait_for_one_conversation_cost_one_look_each(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with make_pool(tmp_path, processes=1) as pool:
+            lease = await pool.lease(TALK)
+            await hear_out(lease.child)
+            pool.finishing(lease.child, HELD)
+            looks = 0
+            plain = pool._serve_one
+
+            def count(waiter: Waiter) -> None:
+                nonlocal looks
+                looks += 1
+                plain(waiter)
+
+            pool._serve_one = count  # type: ignore[method-assign]
+            loop = asyncio.get_running_loop()
+            leasing = [loop.create_task(pool.lease(LATER)) for _ in range(12)]
+            await until(lambda: looks >= 12 * 13 // 2 + 12 * 12)
+            await breathe()
+            assert looks <= 12 * 13 // 2 + 12 * 13
+            for task in leasing:
+                task.cancel()
+            await asyncio.wait(leasing)
+            await lease.child.wait_settled()
+            pool.give_back(lease.child, HELD)
 
     run(main())

@@ -60,6 +60,9 @@ def test_tool_call_ids_count_without_the_prefix_a_client_gave_them() -> None:
 def test_an_answer_is_the_message_that_comes_back() -> None:
     assert chain_of([answer_of("Hi\n")])[-1] == chain_of([assistant("Hi\n")])[-1]
     assert answer_of(" \n").parts == ()
+    # As JavaScript has it: the CLI asks again after such an answer.
+    assert answer_of("\ufeff").parts == ()
+    assert answer_of("\x1c").parts != ()
 
 
 def test_a_key_is_the_same_for_the_same_surroundings_only() -> None:

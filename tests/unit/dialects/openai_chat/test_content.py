@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocpd.dialects.openai_chat.content import is_blank
+from ocpd.turn.blank import is_blank
 from ocpd.turn.request import Document, Image, Part, Role, Text, ToolResult
 from tests.unit.dialects.openai_chat.asking import PIXEL, QUESTION, converse, decode, refuse
 
