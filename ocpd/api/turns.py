@@ -76,13 +76,9 @@ class Turns:
             await self._run(exchange, self._intake.prepare(job, job.turn))
             return
         async with self._sessions.open(job.caller.scope, job.turn) as session:
-            answer = await self._run(exchange, self._intake.prepare(job, session.turn))
-            if answer is not None:
-                # Also if the client leaves with the last byte.
-                await finish(_keep(session, answer), KEEP_S)
+            await self._run(exchange, self._intake.prepare(job, session.turn), session)
 
-    async def _run(self, exchange: Exchange, job: Job) -> str | None:
-        """Run and answer; returns the text, or None if it did not come to a good end."""
+    async def _run(self, exchange: Exchange, job: Job, session: Session | None = None) -> None:
         turn = job.turn
         said = Said()
         encoder = self._dialect.encoder(turn, int(wall_clock()))
@@ -91,6 +87,10 @@ class Turns:
                 said.hear(batch)
                 if not turn.stream or not exchange.started:
                     _raise_failure(batch)
+                if session is not None and said.whole is not None:
+                    # Before the last bytes: whoever reads them may go on at once. And to its end,
+                    # also if the client leaves.
+                    await finish(_keep(session, said.whole), KEEP_S)
                 data = b"".join([encoder.feed(event) for event in batch])
                 if not turn.stream:
                     if data:
@@ -101,7 +101,6 @@ class Turns:
                 await exchange.write(data)
         if turn.stream:
             await exchange.finish()
-        return said.whole
 
     async def _refuse(self, exchange: Exchange, error: OcpdError, turn_id: TurnId) -> None:
         plain = refusal(error)

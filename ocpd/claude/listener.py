@@ -55,7 +55,8 @@ SYNTHETIC = "<synthetic>"
 class Listener:
     """Reads the frames of one turn. ``over`` once ``Finished`` or ``Failed`` was said, or nobody
     listens any more; ``cut`` when the process must be killed rather than stopped; ``is_full`` when
-    it should stop, because the caller has all he wanted."""
+    it should stop, because the caller has all he wanted. ``went_astray``: the process holds a call
+    that the caller never saw."""
 
     def __init__(
         self, model: str, sign_in: str, stops: Sequence[str] = (), *, tells_reasoning: bool = True
@@ -67,6 +68,7 @@ class Listener:
         self.over = False
         self.cut = False
         self.is_full = False
+        self.went_astray = False
         self.last_retry: Fault | None = None
         self._dropped = False
         self._started = False
@@ -204,6 +206,7 @@ class Listener:
         self._stop = stop
         # A call to a tool that nobody offered: the CLI answers it itself and the turn goes on.
         if stop is StopReason.TOOL_USE:
+            self.went_astray = True
             return []
         return self._finish(stop, cut=stop in CUTTING or not self._is_visible)
 

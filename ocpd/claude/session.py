@@ -126,7 +126,9 @@ class Session:
     @property
     def is_reusable(self) -> bool:
         """Whether it rests and can be trusted with another turn."""
-        return self.state is State.RESTING and not self.is_spoiled and not self.must_kill
+        went_astray = self._listener is not None and self._listener.went_astray
+        is_sound = not (self.is_spoiled or self.must_kill or went_astray)
+        return self.state is State.RESTING and is_sound
 
     @property
     def must_kill(self) -> bool:

@@ -71,27 +71,26 @@ class PlanWatch:
     """Asks a signed-in process how much of the plan is left, when somebody looks at a stale
     value. No model is asked, so nothing is billed."""
 
-    def __init__(
-        self, pool: Pool, login: Login, plan: PlanBook, model: Callable[[], str], nursery: Nursery
-    ) -> None:
-        """``model`` names the model whose spare may be taken."""
+    def __init__(self, pool: Pool, login: Login, plan: PlanBook, nursery: Nursery) -> None:
         self._pool = pool
         self._login = login
         self._plan = plan
-        self._model = model
         self._nursery = nursery
         self._again_at = 0.0
 
     def note_look(self) -> None:
         """Somebody looked; ask in the background, unless it is of no use or too soon."""
         now = steady_clock()
-        # To a token from the environment the CLI tells nothing of the plan.
-        if now < self._again_at or self._login.has_token or not self._login.state().ok:
+        # To a token from the environment the CLI tells nothing of the plan. And a look must cost
+        # nobody his conversation: only a spare is asked.
+        parked = self._pool.statistics().parked
+        is_of_use = self._login.state().ok and not self._login.has_token
+        if now < self._again_at or not is_of_use or not parked:
             return
         self._again_at = now + ASK_AGAIN_S
-        self._nursery.spawn(self._ask(), "plan")
+        self._nursery.spawn(self._ask(next(iter(parked))), "plan")
 
-    async def _ask(self) -> None:
-        windows = await ask_allowance(self._pool, self._model())
+    async def _ask(self, model: str) -> None:
+        windows = await ask_allowance(self._pool, model)
         note_allowance(self._plan, windows, wall_clock())
         _log.debug("plan_asked", extra={"windows": len(windows)})

@@ -191,13 +191,7 @@ def _health_sources(rooms: Rooms) -> Sources:
 
 def _furnish(start: Start, rooms: Rooms, health: Health, door: Door) -> Office:
     live = rooms.live
-    plan = PlanWatch(
-        rooms.pool,
-        rooms.login,
-        rooms.store.plan,
-        lambda: live.resolve(live.settings.default_model),
-        rooms.chores,
-    )
+    plan = PlanWatch(rooms.pool, rooms.login, rooms.store.plan, rooms.chores)
     return furnish(
         Supplies(
             start=start,

@@ -6,6 +6,7 @@ What may live here: from a job and its events to the memory of the process that 
 from ocpd.dispatch.job import Job
 from ocpd.sched.affinity import Memory, Wanted
 from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
+from ocpd.turn.request import Role
 from ocpd.turn.transcript import (
     Surroundings,
     answer_of,
@@ -35,6 +36,9 @@ class Recall:
             key=key_of(turn, Surroundings(job.caller.scope)),
             chain=chain_of(turn.messages),
             last_request=last_request(turn.messages),
+            users=frozenset(
+                at for at, message in enumerate(turn.messages) if message.role is Role.USER
+            ),
             has_history=count_answers(turn.messages) > 0,
         )
 

@@ -21,7 +21,7 @@ from ocpd.pool.probe import Probe
 from ocpd.pool.reaper import Patience, retire
 from ocpd.pool.roster import Entry, Roster
 from ocpd.sched.backoff import Backoff
-from ocpd.sched.seating import Place, Room, has_room
+from ocpd.sched.seating import Place, Room, find_victim, has_room, is_crowded
 from ocpd.sched.staffing import ChildId, SpareLimits, SpareView, plan_spares
 
 _log = logging.getLogger("ocpd.pool")
@@ -179,6 +179,7 @@ class Fleet:
             self._timer = None
         now = steady_clock()
         moments = self._expire(now)
+        self._thin_out(now)
         # Those on their way count as parked.
         coming = (*self.roster.at(Place.PARKED), *self.roster.at(Place.STARTING))
         plan = plan_spares(
@@ -200,6 +201,15 @@ class Fleet:
         if moments:
             delay_s = max(0.05, min(moments) - now)
             self._timer = asyncio.get_running_loop().call_later(delay_s, self.replan)
+
+    def _thin_out(self, now: float) -> None:
+        """End what is too many, as far as it is idle."""
+        while is_crowded(seats := self.roster.seats(), self.limits.room):
+            victim = find_victim(seats, now)
+            entry = None if victim is None else self.roster.get(victim)
+            if entry is None:
+                return
+            self.retire(entry)
 
     def _expire(self, now: float) -> list[float]:
         """End conversations that nobody went on with; return when the others are due."""

@@ -24,7 +24,7 @@ from ocpd.pool.reaper import Patience, settle
 from ocpd.pool.roster import Entry
 from ocpd.pool.waiting import Lease, Waiter, Waiting
 from ocpd.sched.affinity import Memory, Wanted, find_match
-from ocpd.sched.seating import Begin, Place, Take, Wait, choose
+from ocpd.sched.seating import Begin, Place, Take, Wait, choose, find_victim, has_room
 from ocpd.sched.staffing import ChildId
 
 _log = logging.getLogger("ocpd.pool")
@@ -160,7 +160,10 @@ class Pool:
         self._fleet.replan()
 
     def forget(self) -> int:
-        """End every conversation that rests; return how many there were. Turns that run go on."""
+        """End every conversation that rests; return how many there were. Turns that run go on, and
+        what they leave does not rest."""
+        for entry in (*self._roster.at(Place.BUSY), *self._roster.at(Place.FINISHING)):
+            entry.is_doomed = True
         resting = self._roster.at(Place.RESTING)
         for entry in resting:
             self._fleet.retire(entry)
@@ -282,6 +285,7 @@ class Pool:
         limits = self._fleet.limits
         return (
             self._fleet.is_closing
+            or entry.is_doomed
             or not entry.is_listed
             or entry.environment is not self._fleet.environment
             or entry.turns >= limits.worn_turns
@@ -298,6 +302,7 @@ class Pool:
                 param="model",
                 retry_after_s=5,
             )
+        self._make_room()
         # Counted before it is there: another lease may come while this one starts.
         entry = self._fleet.make_entry(model, is_listed=False)
         task = self._fleet.nursery.spawn(self._fleet.spawn(entry), f"spawn {entry.id}")
@@ -313,6 +318,20 @@ class Pool:
         entry.place = Place.BUSY
         self._sources["spawned"] += 1
         return Lease(child, None, "spawned")
+
+    def _make_room(self) -> None:
+        seats, room = self._roster.seats(), self._fleet.limits.room
+        if has_room(seats, room):
+            return
+        victim = find_victim(seats, steady_clock())
+        entry = None if victim is None else self._roster.get(victim)
+        if entry is None:
+            raise Overloaded(
+                f"{len(seats)} processes are running already (setting maxProcesses)",
+                code="too_many_processes",
+                retry_after_s=5,
+            )
+        self._fleet.retire(entry)
 
     async def _finish_rewind(self, entry: Entry, child: Child) -> None:
         await settle(child, self._patience)

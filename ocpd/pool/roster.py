@@ -18,13 +18,14 @@ from ocpd.sched.staffing import SPARE_MB, ChildId
 
 class Entry(msgspec.Struct):
     """One process. ``child`` is None while it starts; ``memory`` is what it holds, or will hold
-    when it has finished; ``environment`` and the CLI of ``signature`` are what it was started
+    when it has finished; one that ``is_doomed`` does not rest again; ``environment`` and the CLI of ``signature`` are what it was started
     with."""
 
     id: ChildId
     model: str
     environment: Mapping[str, str]
     is_listed: bool = True
+    is_doomed: bool = False
     place: Place = Place.STARTING
     child: Child | None = None
     signature: tuple[int, ...] = ()

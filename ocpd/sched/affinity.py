@@ -24,14 +24,15 @@ class Memory(msgspec.Struct, frozen=True):
 
 class Wanted(msgspec.Struct, frozen=True):
     """What a request needs: a process of ``model`` and ``key`` that has, or gets, the messages of
-    ``chain``. ``last_request`` is where the user's last ones begin; with ``has_history`` one of
-    them is the model's."""
+    ``chain``. ``last_request`` is where the user's last ones begin, ``users`` says which are the
+    user's; with ``has_history`` one of them is the model's."""
 
     model: str
     key: bytes
     chain: tuple[bytes, ...]
     last_request: int = 0
     has_history: bool = False
+    users: frozenset[int] = frozenset()
 
 
 class Way(enum.Enum):
@@ -70,7 +71,8 @@ def _compare(child: ChildId, memory: Memory, wanted: Wanted) -> Match | None:
     if has == 0:
         # An empty one continues everything and remembers nothing: that is seating.
         return None
-    if wants > has and wanted.chain[has] == memory.chain[has]:
+    # An answer that comes first could not be taken back with the request after it.
+    if wants > has and has in wanted.users and wanted.chain[has] == memory.chain[has]:
         return Match(child, has, Way.CONTINUED)
     keep = memory.last_request
     if wanted.last_request != keep:

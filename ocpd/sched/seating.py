@@ -108,7 +108,8 @@ def choose(
         return Begin()
     if own:
         return Take(own[0].child)
-    return _make_room(seats, now)
+    victim = find_victim(seats, now)
+    return Wait() if victim is None else Begin(victim)
 
 
 def has_room(seats: Sequence[Seat], room: Room) -> bool:
@@ -117,16 +118,23 @@ def has_room(seats: Sequence[Seat], room: Room) -> bool:
     return not seats or (len(seats) < room.most and held_mb < room.memory_mb)
 
 
-def _make_room(seats: Sequence[Seat], now: float) -> Choice:
+def find_victim(seats: Sequence[Seat], now: float) -> ChildId | None:
+    """Return the process that may be ended with the least loss; None if all are at work.
+
+    Spares first: they hold nothing. Then conversations, those that may go on last.
+    """
     idle = [seat for seat in seats if seat.place in (Place.PARKED, Place.RESTING)]
-    if not idle:
-        return Wait()
-    # Spares first: they hold nothing. Then conversations, those that may go on last.
     victim = min(
         idle,
         key=lambda seat: (seat.place is Place.RESTING, _is_protected(seat, now), seat.used_at),
+        default=None,
     )
-    return Begin(victim.child)
+    return None if victim is None else victim.child
+
+
+def is_crowded(seats: Sequence[Seat], room: Room) -> bool:
+    """Whether there are more than there may be: the bounds have become narrower."""
+    return len(seats) > max(1, room.most)
 
 
 def _is_protected(seat: Seat, now: float) -> bool:

@@ -6,6 +6,7 @@ must hear that it is gone, and not begin anew unawares.
 """
 
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Callable
 
@@ -14,6 +15,8 @@ import msgspec
 from ocpd.store.db import Database
 from ocpd.store.epoch import from_ms, to_ms
 from ocpd.turn.request import Message
+
+_log = logging.getLogger("ocpd.store")
 
 MOST_BYTES = 4 * 1024 * 1024
 """What the messages of one conversation may take; one that grows beyond is forgotten."""
@@ -63,12 +66,14 @@ class Known(msgspec.Struct, frozen=True):
 
 
 class Conversations:
-    """All named conversations. ``list`` is answered from memory and instant."""
+    """All named conversations. ``list`` is answered from memory and instant. ``generation`` grows
+    when all of them were deleted or replaced: what was read before counts no more."""
 
     def __init__(self, db: Database, clock: Callable[[], float]) -> None:
         self._db = db
         self._clock = clock
         self._known: dict[str, Known] = {}
+        self.generation = 0
 
     def __repr__(self) -> str:
         return f"Conversations({len(self._known)})"
@@ -80,7 +85,7 @@ class Conversations:
     async def find(self, name: Name, system: str) -> Conversation | None:
         """Return the one with this system prompt; for "" else the latest of that name.
 
-        Raises Overloaded ``store_unavailable``, ValueError for a row that cannot be read.
+        One that cannot be read counts as forgotten. Raises Overloaded ``store_unavailable``.
         """
 
         def ask(connection: sqlite3.Connection) -> Conversation | None:
@@ -92,8 +97,7 @@ class Conversations:
             ).fetchone()
             if row is None:
                 return None
-            messages = None if row[2] is None else _messages.decode(row[2])
-            return Conversation(row[0], row[1], messages, from_ms(row[3]))
+            return Conversation(row[0], row[1], _read(row[2]), from_ms(row[3]))
 
         return await self._db.read(ask)
 
@@ -130,6 +134,7 @@ class Conversations:
     async def clear(self) -> int:
         """Delete all of them, names too; return how many were not forgotten yet."""
         count = len(self._known)
+        self.generation += 1
         await self._db.write(
             lambda connection: connection.execute("DELETE FROM conversation").rowcount,
             lambda _: self._known.clear(),
@@ -157,6 +162,7 @@ class Conversations:
 
     def adopt(self, loaded: dict[str, Known]) -> None:
         """Forget everything and know ``loaded`` instead; for the store."""
+        self.generation += 1
         self._known = loaded
 
 
@@ -169,6 +175,16 @@ def load_known(connection: sqlite3.Connection) -> dict[str, Known]:
         digest: Known(digest[:32], name, model, count, from_ms(used_at_ms))
         for digest, name, model, count, used_at_ms in rows
     }
+
+
+def _read(data: bytes | None) -> tuple[Message, ...] | None:
+    if data is None:
+        return None
+    try:
+        return _messages.decode(data)
+    except msgspec.DecodeError:
+        _log.warning("store_conversation_unreadable")
+        return None
 
 
 def _digest(*parts: str) -> str:

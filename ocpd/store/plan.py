@@ -15,6 +15,8 @@ from ocpd.store.epoch import from_ms, maybe_from_ms, maybe_ms, to_ms
 # The CLI names about ten; what names a window comes from outside.
 _MOST_WINDOWS = 32
 _LONGEST = 64
+# A window may be used to more than all of it; what is far beyond is nonsense.
+_MOST_USED = 100.0
 # The same window's reset may be told a little differently each time.
 _SAME_RESET_S = 60.0
 
@@ -66,6 +68,8 @@ class PlanBook:
             return
         if not all(math.isfinite(told) for told in (at, utilization or 0.0, resets_at or 0.0)):
             return
+        if utilization is not None:
+            utilization = min(max(utilization, 0.0), _MOST_USED)
         utilization_at = None if utilization is None else at
         if known is not None and resets_at is None:
             resets_at = known.resets_at

@@ -15,6 +15,7 @@ from tests.kit.journal import Received
 from tests.kit.leaks import descendants
 from tests.kit.script import Fail, Hang, Say
 from tests.kit.upstream import Upstream
+from tests.wire.operator import Operator
 from tests.wire.stage import Stage, conversation, open_stage, quick, say
 
 pytestmark = pytest.mark.real_cli
@@ -244,3 +245,33 @@ def test_one_shots_at_once_share_few_processes(roomy: Stage) -> None:
     assert sum(told.sources.values()) == 40
     heard = sorted(said(request)[0][1][0] for request in roomy.upstream.requests)
     assert heard == sorted(f"question {number}" for number in range(40))
+
+
+def test_an_answer_that_a_client_puts_in_between_does_not_stay_when_the_turn_fails(
+    stage: Stage,
+) -> None:
+    chat: Chat = [SYSTEM]
+    go_on(stage, chat, "one")
+    stage.upstream.script_default(Fail(400))
+    odd = [*chat, {"role": "assistant", "content": "the heron"}, *say("two")]
+    stage.refusal(odd)
+    stage.upstream.script_default(Canned())
+    stage.daemon.wait_quiet()
+    go_on(stage, chat, "three")
+    assert said(stage.upstream.requests[-1]) == asked(chat[:-1])
+
+
+def test_the_bounds_hold_for_models_that_are_not_listed_and_when_they_shrink(
+    upstream: Upstream, real_cli: Path, tmp_path: Path
+) -> None:
+    with open_stage(upstream, tmp_path / "home", real_cli, settings=quick()) as stage:
+        for number in range(3):
+            stage.ask([{"role": "system", "content": f"{number}"}, *say("hello")])
+        stage.wait_report(lambda report: report.processes.resting == 3)
+        operator = Operator(stage.daemon.socket, tmp_path)
+        operator.does("settings", "maxProcesses", "1")
+        stage.wait_report(lambda report: report.processes.resting == 1)
+        # The scripted API does not know it either; what counts is that it took a place.
+        stage.refusal("hello", model="claude-of-tomorrow")
+        processes = stage.daemon.wait_quiet().processes
+        assert processes.resting == 0

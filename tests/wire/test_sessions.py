@@ -1,5 +1,6 @@
 """A client that names its conversation sends only what is new; it survives the daemon."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,23 @@ from typing import Any
 import openai
 import pytest
 
+from ocpd.api.sessions import MOST_WAITING
+from ocpd.errors import Overloaded
+from ocpd.store.conversations import Conversations
 from tests.kit.canned import Canned
-from tests.kit.script import Fail
+from tests.kit.script import Fail, Hang, Say
 from tests.kit.upstream import Upstream
 from tests.wire.operator import Operator
-from tests.wire.stage import Asked, Stage, conversation, open_stage, quick, say
+from tests.wire.stage import (
+    Asked,
+    Caller,
+    Stage,
+    body_of,
+    conversation,
+    open_stage,
+    quick,
+    say,
+)
 
 pytestmark = pytest.mark.real_cli
 
@@ -135,3 +148,60 @@ def test_clearing_forgets_them_and_the_next_message_begins_anew(
     operator.does("clear")
     tell(stage, "two")
     assert last(stage) == [("user", ["two"])]
+
+
+def test_what_the_store_could_not_keep_is_not_gone_on_with_unawares(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> bool:
+        raise Overloaded("the disk is full", status=503, code="store_unavailable")
+
+    tell(stage, "one")
+    with monkeypatch.context() as broken:
+        broken.setattr(Conversations, "keep", refuse)
+        assert tell(stage, "two")
+    with pytest.raises(openai.NotFoundError):
+        tell(stage, "three")
+    tell(stage, say("one", "eins", "two"))
+    tell(stage, "three")
+    assert len(last(stage)) == 5
+
+
+def test_a_whole_history_needs_nothing_of_the_store(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise Overloaded("locked", status=503, code="store_unavailable")
+
+    monkeypatch.setattr(Conversations, "find", refuse)
+    assert tell(stage, say("one", "eins", "two"))
+
+
+def test_clearing_is_not_undone_by_a_turn_that_ran_meanwhile(stage: Stage, tmp_path: Path) -> None:
+    stage.upstream.script(Say(["a", "b"], delay_s=0.5))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(tell, stage, "one")
+        stage.upstream.wait_for_requests(1, 10)
+        Operator(stage.daemon.socket, tmp_path).does("clear")
+        assert running.result() == "ab"
+    assert stage.get("/sessions").json()["sessions"] == []
+
+
+def test_a_crowd_for_one_session_is_turned_away(stage: Stage) -> None:
+    stage.upstream.script(Hang())
+    body = body_of("one", session_id="s")
+    with contextlib.ExitStack() as stack:
+        for _ in range(MOST_WAITING + 1):
+            stack.enter_context(Caller(stage.daemon.port, body))
+        stage.upstream.wait_for_requests(1, 10)
+        stage.daemon.wait_until(lambda _: fetch_status(stage, body) == 429)
+
+
+def fetch_status(stage: Stage, body: bytes) -> int:
+    """What one more is told; one that would wait is cut short."""
+    with Caller(stage.daemon.port, body) as caller:
+        caller.socket.settimeout(0.3)
+        try:
+            return int(caller.read_until(b"\r\n").split()[1])
+        except TimeoutError:
+            return 0

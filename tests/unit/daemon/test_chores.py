@@ -1,6 +1,7 @@
 """What happens by itself: a failure today is no reason to stop, and nobody is asked too often."""
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
@@ -10,6 +11,7 @@ from ocpd.daemon.chores import PlanWatch, fold_usage, watch_login
 from ocpd.errors import Overloaded
 from ocpd.pool.allowance import Window
 from ocpd.pool.login import LoginState
+from ocpd.pool.pool import Pool
 from ocpd.settings.values import Settings
 from tests.unit.http.stage import breathe, run
 from tests.unit.store.stage import open_store
@@ -84,6 +86,16 @@ def test_a_fold_that_failed_is_tried_again(quick: None, caplog: pytest.LogCaptur
     ]
 
 
+class Spares:
+    """A pool with a spare for each of these models."""
+
+    def __init__(self, *models: str) -> None:
+        self.parked = dict.fromkeys(models, 1)
+
+    def statistics(self) -> "Spares":
+        return self
+
+
 def test_who_looks_has_the_plan_asked_for_once_a_while(tmp_path, monkeypatch) -> None:
     asked: list[str] = []
 
@@ -96,10 +108,11 @@ def test_who_looks_has_the_plan_asked_for_once_a_while(tmp_path, monkeypatch) ->
     async def main() -> None:
         async with open_store(tmp_path) as store, Nursery("chores") as nursery:
             login = Login()
-            watch = PlanWatch(None, login, store.plan, lambda: "m", nursery)  # type: ignore[arg-type]
+            watch = PlanWatch(cast("Pool", Spares("m")), login, store.plan, nursery)
             for unfit in (Login(ok=False), Login(ok=None), Login(has_token=True)):
-                other = PlanWatch(None, unfit, store.plan, lambda: "m", nursery)  # type: ignore[arg-type]
-                other.note_look()
+                PlanWatch(cast("Pool", Spares("m")), unfit, store.plan, nursery).note_look()
+            # A look must cost nobody his conversation.
+            PlanWatch(cast("Pool", Spares()), login, store.plan, nursery).note_look()
             watch.note_look()
             watch.note_look()
             await nursery.wait_idle()

@@ -72,6 +72,8 @@ def test_callers_never_share_and_one_caller_does() -> None:
     callers = [
         Caller("a", 1, "127.0.0.1"),
         Caller("b", 2, "127.0.0.1"),
+        # The store was restored, and the number given out again.
+        Caller("b", 1, "127.0.0.1", "1700000000.0"),
         Caller(place="127.0.0.1"),
         Caller(place="127.0.0.2"),
         Caller(place="uid 1"),

@@ -21,14 +21,24 @@ def asked_at(said: str) -> int:
     return len(said.rstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 
 
+def wanted(said: str, key: bytes) -> Wanted:
+    users = frozenset(at for at, letter in enumerate(said) if letter.isupper())
+    return Wanted("m", key, chain(said), asked_at(said), users=users)
+
+
 def find(said: str, *memories: Memory, key: bytes = b"k") -> Match | None:
     held = {ChildId(number): each for number, each in enumerate(memories, 1)}
-    return find_match(held, Wanted("m", key, chain(said), asked_at(said)))
+    return find_match(held, wanted(said, key))
 
 
 def test_what_goes_on_with_all_of_it_continues_it() -> None:
     assert find("AbC", memory("Ab")) == Match(ONE, 2, Way.CONTINUED)
     assert find("AbCD", memory("Ab")) == Match(ONE, 2, Way.CONTINUED)
+
+
+def test_what_goes_on_with_an_answer_is_built_anew() -> None:
+    """If it failed, the answer could not be taken back."""
+    assert find("AbcD", memory("Ab")) is None
 
 
 def test_another_answer_to_the_same_message_is_a_rewind() -> None:
