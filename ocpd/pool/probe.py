@@ -20,6 +20,7 @@ import msgspec
 from ocpd.aio import steady_clock
 from ocpd.claude.version import FLOOR, Standing, Verdict, dotted, judge_version
 from ocpd.errors import Upstream
+from ocpd.pool.process import Process
 
 VERSION_TIMEOUT_S = 20.0
 
@@ -116,30 +117,50 @@ def sign_in_command(path: str, environ: Mapping[str, str]) -> str:
     return command
 
 
+class _Ear:
+    """What a short command says, and that it is over."""
+
+    def __init__(self) -> None:
+        self.out = bytearray()
+        self.exit = asyncio.Event()
+        self.silence = asyncio.Event()
+
+    def stdout_received(self, data: bytes) -> None:
+        """Keep what it prints."""
+        self.out += data
+
+    def stderr_received(self, data: bytes) -> None:
+        """Nobody reads what it complains about."""
+
+    def stdout_ended(self) -> None:
+        """It prints no more."""
+        self.silence.set()
+
+    def exited(self, _status: int) -> None:
+        """It is gone."""
+        self.exit.set()
+
+
 async def run_briefly(argv: tuple[str, ...], env: Mapping[str, str], within_s: float) -> Ran:
     """Run a short command and return what it printed. Raises OSError if it cannot be started.
 
     Past the deadline, or if cancelled, the whole process group is killed.
     """
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        env=dict(env),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    ear = _Ear()
+    process = await Process.start(argv, env, Path("/"), ear)
     try:
+        process.close_stdin()
         async with asyncio.timeout(within_s):
-            stdout, _ = await process.communicate()
-            return Ran(process.returncode, stdout)
+            await ear.exit.wait()
+            await ear.silence.wait()
+        return Ran(process.status, bytes(ear.out))
     except TimeoutError:
-        return Ran(None, b"")
+        # One that left something behind which holds its output has still said what it had to say.
+        return Ran(process.status, bytes(ear.out) if ear.exit.is_set() else b"")
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        process.signal_group(signal.SIGKILL)
+        await ear.exit.wait()
+        process.close()
 
 
 class Probe:

@@ -18,8 +18,8 @@ from ocpd.sched.staffing import SPARE_MB, ChildId
 
 class Entry(msgspec.Struct):
     """One process. ``child`` is None while it starts; ``memory`` is what it holds, or will hold
-    when it has finished; one that ``is_doomed`` does not rest again; ``environment`` and the CLI of ``signature`` are what it was started
-    with."""
+    when it has finished; one that ``is_doomed`` does not rest again; ``environment`` and the CLI of
+    ``signature`` are what it was started with."""
 
     id: ChildId
     model: str
