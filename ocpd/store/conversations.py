@@ -21,12 +21,18 @@ _log = logging.getLogger("ocpd.store")
 MOST_BYTES = 4 * 1024 * 1024
 """What the messages of one conversation may take; one that grows beyond is forgotten."""
 
+MOST_KEPT = 2_000
+"""How many are kept in all; the least recently used goes first, name and all."""
+
 TOMBSTONE_S = 30 * 86_400.0
 """For how long the name of a forgotten one is kept."""
 
 _PUT = """INSERT OR REPLACE INTO conversation
     (digest, owner, name, system, model, messages, count, used_at_ms)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+
+_CROWD_OUT = """DELETE FROM conversation WHERE digest IN (
+    SELECT digest FROM conversation ORDER BY used_at_ms DESC, digest LIMIT -1 OFFSET ?)"""
 
 _FORGET = "UPDATE conversation SET messages = NULL WHERE used_at_ms <= ? AND messages IS NOT NULL"
 
@@ -69,8 +75,11 @@ class Conversations:
     """All named conversations. ``list`` is answered from memory and instant. ``generation`` grows
     when all of them were deleted or replaced: what was read before counts no more."""
 
-    def __init__(self, db: Database, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, db: Database, clock: Callable[[], float], *, most_kept: int = MOST_KEPT
+    ) -> None:
         self._db = db
+        self._most_kept = most_kept
         self._clock = clock
         self._known: dict[str, Known] = {}
         self.generation = 0
@@ -122,13 +131,19 @@ class Conversations:
         )
         known = Known(digest[:32], name.text, conversation.model, len(messages), from_ms(now_ms))
 
-        def note(_: object) -> None:
-            if data is None:
-                self._known.pop(digest, None)
-            else:
-                self._known[digest] = known
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute(_PUT, row)
+            connection.execute(_CROWD_OUT, (self._most_kept,))
 
-        await self._db.write(lambda connection: connection.execute(_PUT, row).rowcount, note)
+        def note(_: object) -> None:
+            self._known.pop(digest, None)
+            if data is not None:
+                self._known[digest] = known
+            while len(self._known) > self._most_kept:
+                # The oldest stands first: whoever is used goes to the end.
+                del self._known[next(iter(self._known))]
+
+        await self._db.write(put, note)
         return data is not None
 
     async def clear(self) -> int:
@@ -169,7 +184,8 @@ class Conversations:
 def load_known(connection: sqlite3.Connection) -> dict[str, Known]:
     """Read what is known of every conversation that is not forgotten."""
     rows = connection.execute(
-        "SELECT digest, name, model, count, used_at_ms FROM conversation WHERE messages IS NOT NULL"
+        "SELECT digest, name, model, count, used_at_ms FROM conversation"
+        " WHERE messages IS NOT NULL ORDER BY used_at_ms"
     )
     return {
         digest: Known(digest[:32], name, model, count, from_ms(used_at_ms))

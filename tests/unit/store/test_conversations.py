@@ -101,3 +101,21 @@ def test_clearing_deletes_names_too(tmp_path, count):
             assert await book.find(Name("key 1", "0"), "Be brief.") is None
 
     run(main())
+
+
+def test_of_too_many_the_least_recently_used_goes(tmp_path):
+    clock = Clock()
+
+    async def main():
+        async with open_store(tmp_path, clock) as store:
+            book = store.conversations
+            book._most_kept = 2
+            for text in ("one", "two", "one", "three"):
+                clock.now += 1
+                await book.keep(Name("key 1", text), talk("a", "b"))
+            assert [known.name for known in book.list()] == ["three", "one"]
+            assert await book.find(Name("key 1", "two"), "") is None
+        async with open_store(tmp_path, clock) as store:
+            assert [known.name for known in store.conversations.list()] == ["three", "one"]
+
+    run(main())
