@@ -43,8 +43,8 @@ def truncate(turn: Turn, budget: int | None, *, may_drop: bool) -> Turn:
     fitting = [at for at in starts if total - before[at] <= budget]
     if not may_drop or not fitting:
         raise BadRequest(
-            f"the conversation has {total} characters, and {budget} fit (setting maxPromptChars,"
-            " or the model's context)",
+            f"the conversation has {total} characters, and {budget} fit into {turn.model} (the"
+            " model's context, or setting maxPromptChars)",
             code="context_length_exceeded",
             param="messages",
         )

@@ -7,6 +7,7 @@ from ocpd.errors import (
     Bug,
     Died,
     Gone,
+    HistoryRefused,
     OcpdError,
     Overloaded,
     Refused,
@@ -21,6 +22,7 @@ FAMILY: dict[type[OcpdError], tuple[int, str | None]] = {
     Overloaded: (429, None),
     Upstream: (502, None),
     Died: (502, "cli_died"),
+    HistoryRefused: (502, "history_refused"),
     Gone: (499, "client_closed_request"),
 }
 
