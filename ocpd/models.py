@@ -29,7 +29,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     """One model. ``context_window`` is what the model can hold in tokens, ``context_length`` what
     the CLI accepts of it, ``max_tokens`` the output tokens of one answer by default. ``efforts``
     is empty when the model takes none; ``thinking_off`` says whether thinking can be switched
-    off.
+    off, ``sampling`` whether temperature, top_p and top_k are taken while it is.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_un
     max_tokens: int
     efforts: tuple[Effort, ...]
     thinking_off: bool
+    sampling: bool
 
 
 class ModelsFile(

@@ -30,6 +30,8 @@ def add_key(args: Namespace, desk: Desk) -> int:
         body["expires_in_days"] = args.expires_in_days
     if args.models is not None:
         body["models"] = list(args.models)
+    if args.mcp_servers is not None:
+        body["mcp_servers"] = list(args.mcp_servers)
     if args.note is not None:
         body["note"] = args.note
     told = desk.client.call("POST", "api", "keys", body=body)
@@ -120,9 +122,18 @@ def _spell_rest(key: Fields) -> str:
         said.append(f"until {_moment(expires_at)}")
     if models := key.texts("models"):
         said.append(f"only {', '.join(models)}")
+    if key.value("mcp_servers") is not None:
+        said.append(f"MCP servers {_spell_servers(key)}")
     if note := key.text("note"):
         said.append(note)
     return " · ".join(said)
+
+
+def _spell_servers(key: Fields) -> str:
+    # An empty list is none at all, other than with models.
+    if key.value("mcp_servers") is None:
+        return "all"
+    return ", ".join(key.texts("mcp_servers")) or "none"
 
 
 def _show_key(key: Fields, out: Output) -> None:
@@ -143,6 +154,7 @@ def _show_key(key: Fields, out: Output) -> None:
             ("Expires", _moment(key.text("expires_at", "never"))),
             ("Revoked", _moment(key.text("revoked_at"))),
             ("Models", ", ".join(key.texts("models")) or "all"),
+            ("MCP servers", _spell_servers(key)),
             ("Quota", ", ".join(quota) or "none"),
             ("Note", key.text("note")),
         )
@@ -170,6 +182,13 @@ def _read_models(text: str) -> list[str]:
     return names
 
 
+def _read_servers(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")] if text.strip() else []
+    if not all(names):
+        raise ArgumentTypeError(f"{text!r} is no list of names such as files,search")
+    return names
+
+
 def read_days(text: str) -> int:
     """Read a number of days, at least 1."""
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 100_000):
@@ -188,6 +207,12 @@ def _declare_add(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--models", metavar="A,B", type=_read_models, help="only these models; aliases will do"
+    )
+    parser.add_argument(
+        "--mcp-servers",
+        metavar="A,B",
+        type=_read_servers,
+        help='only these servers of the registry (mcpRegistry); "" is none',
     )
     parser.add_argument("--note", metavar="TEXT", help="a remark, shown in the list")
 

@@ -17,7 +17,7 @@ from ocpd.errors import BadRequest
 from ocpd.http.exchange import Exchange
 from ocpd.store.keys import Keys as KeyStore
 from ocpd.store.quotas import Quotas
-from ocpd.store.records import KeyRecord
+from ocpd.store.records import KeyRecord, Wanted
 
 MOST_DAYS = 36_500
 _DAY_S = 86_400.0
@@ -54,6 +54,7 @@ class Keys:
             note=wish.note,
             expires_at=_read_expiry(wish),
             models=self._read_models(wish.models),
+            mcp_servers=None if wish.mcp_servers is None else tuple(wish.mcp_servers),
         )
         record, secret = await self._journal.carry_out(
             actor, "keys.add", change, lambda made: _describe(made[0])
@@ -65,19 +66,12 @@ class Keys:
         read_query(exchange)
         wish = await read_body(exchange, KeyChange)
         record = find_key(self._keys, exchange)
-        expires_at: float | UnsetType | None = UNSET
-        if not isinstance(wish.expires_at, UnsetType):
-            expires_at = _maybe_moment(wish.expires_at)
-        models: tuple[str, ...] | UnsetType | None = UNSET
-        if not isinstance(wish.models, UnsetType):
-            models = self._read_models(wish.models)
+        wanted = self._read_change(wish)
         fields = [name for name in wish.__struct_fields__ if getattr(wish, name) is not UNSET]
         changed = await self._journal.carry_out(
             actor,
             "keys.change",
-            self._keys.change(
-                record.id, name=wish.name, note=wish.note, expires_at=expires_at, models=models
-            ),
+            self._keys.change(record.id, wanted),
             lambda done: f"{_describe(done)}: {', '.join(fields) or 'nothing'}",
         )
         await send(exchange, self._view(changed))
@@ -105,6 +99,22 @@ class Keys:
             )
         await send(exchange, KeyRevoked(revoked, ref))
 
+    def _read_change(self, wish: KeyChange) -> Wanted:
+        expires_at: float | UnsetType | None = UNSET
+        if not isinstance(wish.expires_at, UnsetType):
+            expires_at = _maybe_moment(wish.expires_at)
+        models: tuple[str, ...] | UnsetType | None = UNSET
+        if not isinstance(wish.models, UnsetType):
+            models = self._read_models(wish.models)
+        servers = wish.mcp_servers
+        return Wanted(
+            name=wish.name,
+            note=wish.note,
+            expires_at=expires_at,
+            models=models,
+            mcp_servers=tuple(servers) if isinstance(servers, list) else servers,
+        )
+
     def _read_models(self, names: list[str] | None) -> tuple[str, ...] | None:
         if names is None:
             return None
@@ -131,6 +141,7 @@ class Keys:
             revoked_at=maybe_moment(record.revoked_at),
             expires_at=maybe_moment(record.expires_at),
             models=record.models,
+            mcp_servers=record.mcp_servers,
             note=record.note,
             last_used_at=maybe_moment(record.last_used_at),
             role=record.role,

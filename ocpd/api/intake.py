@@ -4,20 +4,24 @@ What may live here: what the settings and the models table make of a turn. Nothi
 """
 
 import logging
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from ocpd.api.callers import FindKey, identify
-from ocpd.claude.claim import Sheet
-from ocpd.dialects.interface import Context, Dialect
+from ocpd.claude.limits import Sheet, find_limits
+from ocpd.dialects.interface import ChooseServers, Context, Dialect
 from ocpd.dialects.support import refuse_unsupported
 from ocpd.dispatch.job import Job, TimeLimits
-from ocpd.http.message import Request
+from ocpd.http.message import Headers, Request
 from ocpd.models import Model, Models, Resolved
 from ocpd.settings.values import Settings
 from ocpd.turn.attachments import Caps, check_attachments
-from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_effort
+from ocpd.turn.calls import pair_calls
+from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_default, choose_effort
 from ocpd.turn.request import Turn, TurnId
+from ocpd.turn.sampling import settle_choice, settle_sampling
+from ocpd.turn.servers import Registry, Server, choose_servers
 from ocpd.turn.truncate import count_chars, truncate
 
 _log = logging.getLogger("ocpd.turn")
@@ -34,11 +38,12 @@ FIRST_BYTE_LEAST_MS = 10_000
 
 
 class Conditions(msgspec.Struct):
-    """What requests are read under. Both may be replaced at any time; they hold for the requests
+    """What requests are read under. Each may be replaced at any time; they hold for the requests
     that come after."""
 
     settings: Settings
     models: Models
+    registry: Registry = Registry()
 
 
 class Intake:
@@ -61,19 +66,22 @@ class Intake:
             found.append((name, resolved))
             return resolved.id
 
-        headers = request.headers
-        session = headers.get("x-session-id") or headers.get("x-conversation-id")
-        context = Context(turn_id, resolve, session, headers.get("x-effort"))
-        turn = self._dialect.decode(body, context)
+        caller = identify(request, self._find_key)
+        registry = self.conditions.registry
+
+        def choose(asked: Sequence[str], field: str) -> tuple[Server, ...]:
+            return choose_servers(registry, asked, field, caller.servers)
+
+        turn = self._dialect.decode(body, _context(request.headers, turn_id, resolve, choose))
         refuse_unsupported(turn)
         check_attachments(turn, _caps(settings))
         asked, resolved = found[-1]
-        effort = _effort(resolved, turn.effort, settings.default_effort)
+        turn, sheet = settle(turn, resolved.model, settings)
         return Job(
-            msgspec.structs.replace(turn, tells_reasoning=effort.is_told),
-            _sheet(resolved, effort),
+            turn,
+            sheet,
             is_listed=resolved.listed,
-            caller=identify(request, self._find_key),
+            caller=caller,
             asked_model=asked or "",
         )
 
@@ -81,9 +89,11 @@ class Intake:
         """Return ``job`` as it is to run, for the whole conversation ``turn``: with the operator's
         prompt, and without the oldest messages if it is too long.
 
-        Raises BadRequest ``context_length_exceeded`` if nothing can be left out.
+        Raises BadRequest for calls without results and the other way round, and
+        ``context_length_exceeded`` if nothing can be left out.
         """
         settings = self.conditions.settings
+        turn = pair_calls(turn)
         chars = count_chars(turn)
         whole = add_system_prompt(turn, settings.system_prompt)
         fitting = truncate(whole, self._budget(turn.model), may_drop=settings.truncate)
@@ -129,6 +139,36 @@ def time_limits(settings: Settings, model: str, chars: int) -> TimeLimits:
     return TimeLimits(min(tier_ms, most_ms) / 1000, total_s)
 
 
+def settle(turn: Turn, model: Model | None, settings: Settings) -> tuple[Turn, Sheet]:
+    """Return ``turn`` as ``model`` can have it, and how the model is to be set for it; None is a
+    model nobody knows.
+
+    Raises BadRequest for an effort that was asked for and is not there.
+    """
+    effort = _effort(turn, model, settings)
+    turn, effort = settle_choice(turn, effort, can_stop=_can_stop(model))
+    sheet = _sheet(model, effort)
+    takes_sampling = model is not None and model.sampling
+    # A small max_tokens may leave no room for thinking either.
+    thinks = find_limits(turn, sheet).thinks
+    turn = settle_sampling(turn, thinks=thinks, takes_sampling=takes_sampling)
+    return msgspec.structs.replace(turn, tells_reasoning=effort.is_told), sheet
+
+
+def _context(
+    headers: Headers, turn_id: TurnId, resolve: Callable[[str | None], str], choose: ChooseServers
+) -> Context:
+    return Context(
+        turn_id,
+        resolve,
+        session=headers.get("x-session-id") or headers.get("x-conversation-id"),
+        effort=headers.get("x-effort"),
+        # A list may be sent as one line or as several.
+        servers=",".join(headers.get_all("x-mcp-servers")) if "x-mcp-servers" in headers else None,
+        choose_servers=choose,
+    )
+
+
 def _caps(settings: Settings) -> Caps:
     return Caps(
         each=settings.max_image_bytes,
@@ -138,8 +178,7 @@ def _caps(settings: Settings) -> Caps:
     )
 
 
-def _sheet(resolved: Resolved, effort: Effort) -> Sheet:
-    model = resolved.model
+def _sheet(model: Model | None, effort: Effort) -> Sheet:
     if model is None:
         return Sheet(effort=effort.level)
     return Sheet(
@@ -150,12 +189,24 @@ def _sheet(resolved: Resolved, effort: Effort) -> Sheet:
     )
 
 
-def _effort(resolved: Resolved, asked: str | None, default: str) -> Effort:
-    model = resolved.model
-    if model is None:
-        # Nobody knows what it has: the CLI will say.
-        return choose_effort(asked, LEFT_TO_MODEL, EFFORTS, can_stop=False)
-    return choose_effort(asked, default, model.efforts, can_stop=_thinks_on_budget(model))
+def _effort(turn: Turn, model: Model | None, settings: Settings) -> Effort:
+    # Nobody knows what an unknown model has: the CLI will say.
+    default, levels = (
+        (LEFT_TO_MODEL, EFFORTS) if model is None else (settings.default_effort, model.efforts)
+    )
+    if turn.reasoning_field is None:
+        default = choose_default(settings.thinking, default)
+    return choose_effort(
+        turn.effort,
+        default,
+        levels,
+        can_stop=_can_stop(model),
+        field=turn.reasoning_field,
+    )
+
+
+def _can_stop(model: Model | None) -> bool:
+    return model is not None and model.thinking_off
 
 
 def _thinks_on_budget(model: Model) -> bool:

@@ -14,8 +14,8 @@ import msgspec
 from ocpd.aio import wall_clock
 from ocpd.errors import BadRequest, OcpdError, Overloaded
 from ocpd.store.conversations import Conversation, Conversations, Name
-from ocpd.turn.request import Turn
-from ocpd.turn.transcript import answer_of, chain_of, count_answers
+from ocpd.turn.request import Message, Turn
+from ocpd.turn.transcript import chain_of, count_answers
 
 WAIT_S = 120.0
 """Longest time a request waits for the turn before it."""
@@ -119,12 +119,12 @@ class Session:
         self._generation = sessions.generation
         self.turn = turn
 
-    async def keep(self, answer: str) -> bool:
+    async def keep(self, answer: Message) -> bool:
         """Keep the conversation with the ``answer`` it came to; False if it is too long for that.
 
         Raises Overloaded if the store cannot keep it.
         """
-        messages = (*self.turn.messages, answer_of(answer))
+        messages = (*self.turn.messages, answer)
         told = Conversation(self.turn.system, self.turn.model, messages)
         return await self._sessions.keep(self._name, told, self._generation)
 

@@ -21,8 +21,9 @@ from ocpd.errors import OcpdError
 from ocpd.http.exchange import Exchange
 from ocpd.http.message import json_response, refusal
 from ocpd.log import turn_context
-from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
-from ocpd.turn.request import Turn, TurnId
+from ocpd.turn.answer import Answer
+from ocpd.turn.events import Event, Failed, Finished, StopReason
+from ocpd.turn.request import Message, Turn, TurnId
 
 _log = logging.getLogger("ocpd.turn")
 
@@ -110,22 +111,21 @@ class Turns:
 
 
 class Said:
-    """The text of an answer, as it comes."""
+    """An answer, as it comes."""
 
     def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self.whole: str | None = None
+        self._answer = Answer()
+        self.whole: Message | None = None
 
     def hear(self, batch: list[Event]) -> None:
         """Take in what was said; ``whole`` is there once the answer is complete and not cut."""
         for event in batch:
-            if isinstance(event, TextDelta):
-                self._pieces.append(event.text)
-            elif isinstance(event, Finished) and event.reason not in CUT:
-                self.whole = "".join(self._pieces)
+            self._answer.hear(event)
+            if isinstance(event, Finished) and event.reason not in CUT:
+                self.whole = self._answer.message()
 
 
-async def _keep(session: Session, answer: str) -> None:
+async def _keep(session: Session, answer: Message) -> None:
     try:
         if not await session.keep(answer):
             _log.info("session_too_long")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ocpd.claude.tools import SERVER
+
 PASSED = frozenset(
     {
         "PATH",
@@ -39,6 +41,10 @@ PASSED = frozenset(
 environment points at itself would call itself, and a key would outrank the subscription login."""
 
 
+_FOREVER_MS = "999999999"
+"""Eleven days: the CLI takes nine digits. A conversation that nobody goes on with ends before."""
+
+
 class Lane(msgspec.Struct, frozen=True):
     """Whose account a child runs on. ``demo`` says that the model is canned."""
 
@@ -60,6 +66,12 @@ def build_argv(binary: str, model: str) -> tuple[str, ...]:
         "--tools",
         "",
         "--strict-mcp-config",
+        # Our server's calls come to us, and nobody else is asked.
+        "--allowedTools",
+        f"mcp__{SERVER}",
+        # With a tool called Bash the CLI would tell the model how to sign commits.
+        "--settings",
+        '{"attribution":{"commit":"","pr":""}}',
         "--setting-sources",
         "",
         "--no-session-persistence",
@@ -86,6 +98,17 @@ def build_environment(
         DISABLE_AUTO_COMPACT="1",
         # The CLI would append a token budget to tool results; "0" does not switch it off.
         CLAUDE_CODE_TOTAL_TOKENS_REMINDER="off",
+        # The caller's tools: under their own names, none left for the model to search for, with
+        # all of their descriptions, all calls of an answer at once, and for as long as it takes.
+        CLAUDE_AGENT_SDK_MCP_NO_PREFIX="1",
+        ENABLE_TOOL_SEARCH="false",
+        CLAUDE_CODE_MAX_MCP_DESCRIPTION_LENGTH="100000000",
+        CLAUDE_CODE_MAX_TOOL_USE_CONCURRENCY="10000",
+        CLAUDE_CODE_MCP_AUTO_BACKGROUND_MS="0",
+        MCP_TOOL_TIMEOUT=_FOREVER_MS,
+        CLAUDE_CODE_SDK_MCP_TOOL_IDLE_TIMEOUT=_FOREVER_MS,
+        # Their results as they are; what is larger than the CLI passes on is not given to it so.
+        MAX_MCP_OUTPUT_TOKENS="100000000",
         # With the CLI's own default a 529 is tried again for minutes.
         CLAUDE_CODE_MAX_RETRIES=str(cli_max_retries),
     )

@@ -5,6 +5,7 @@ What may live here: meaning only. The facts come as a ``Fault``; who hears them 
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -25,6 +26,9 @@ class Fault(msgspec.Struct, frozen=True):
     text: str = ""
     resets_at: float | None = None
 
+
+_MOST_NAMED = 5
+"""How many tools a refusal names."""
 
 STATUS_OF_WORD = {
     "authentication_failed": 401,
@@ -124,3 +128,14 @@ def _is_context(fault: Fault) -> bool:
     if fault.status not in (400, None) or fault.word == "authentication_failed":
         return False
     return _CONTEXT_TEXT.match(fault.text) is not None
+
+
+def explain_left_out(names: Sequence[str]) -> BadRequest:
+    """Say that the model would not get these tools."""
+    shown = ", ".join(names[:_MOST_NAMED])
+    return BadRequest(
+        f"tools: the Claude CLI does not take {shown}: look at the JSON schema of its parameters"
+        " (names of properties are letters, digits, '_', '.' and '-', 64 at most)",
+        code="invalid_tool_schema",
+        param="tools",
+    )

@@ -13,6 +13,7 @@ class State(enum.Enum):
     PARKED = "parked"  # started, nothing said to it: it can become anybody's
     CLAIMED = "claimed"  # belongs to one turn: what comes before its prompt is under way
     BUSY = "busy"  # the prompt is out
+    HOLDING = "holding"  # its calls wait for their results; it holds a conversation
     RESTING = "resting"  # the turn's result came: it holds a conversation, perhaps an empty one
     REWINDING = "rewinding"  # it is taking back a part of that
     STOPPING = "stopping"  # on its way out; whatever it says no longer counts
@@ -24,6 +25,9 @@ class Trigger(enum.Enum):
 
     CLAIM = "claim"
     ASK = "ask"
+    HOLD = "hold"
+    RESOLVE = "resolve"
+    DROP = "drop"
     SETTLE = "settle"
     RESUME = "resume"
     REWIND = "rewind"
@@ -39,17 +43,23 @@ TABLE: dict[tuple[State, Trigger], State] = {
     (State.PARKED, Trigger.CLAIM): State.CLAIMED,
     (State.CLAIMED, Trigger.ASK): State.BUSY,
     (State.BUSY, Trigger.SETTLE): State.RESTING,
+    (State.BUSY, Trigger.HOLD): State.HOLDING,
+    (State.HOLDING, Trigger.RESOLVE): State.BUSY,
+    (State.HOLDING, Trigger.DROP): State.BUSY,
+    (State.HOLDING, Trigger.RESUME): State.CLAIMED,
     (State.RESTING, Trigger.RESUME): State.CLAIMED,
     (State.RESTING, Trigger.REWIND): State.REWINDING,
     (State.REWINDING, Trigger.SETTLE): State.RESTING,
     (State.PARKED, Trigger.STOP): State.STOPPING,
     (State.CLAIMED, Trigger.STOP): State.STOPPING,
     (State.BUSY, Trigger.STOP): State.STOPPING,
+    (State.HOLDING, Trigger.STOP): State.STOPPING,
     (State.RESTING, Trigger.STOP): State.STOPPING,
     (State.REWINDING, Trigger.STOP): State.STOPPING,
     (State.PARKED, Trigger.EXIT): State.GONE,
     (State.CLAIMED, Trigger.EXIT): State.GONE,
     (State.BUSY, Trigger.EXIT): State.GONE,
+    (State.HOLDING, Trigger.EXIT): State.GONE,
     (State.RESTING, Trigger.EXIT): State.GONE,
     (State.REWINDING, Trigger.EXIT): State.GONE,
     (State.STOPPING, Trigger.EXIT): State.GONE,

@@ -14,12 +14,13 @@ Rules that the CLI's behaviour forces (each seen on 2.1.330):
   a request of its own: the answer ends before it, and the process must be killed. A streamed
   answer ends at its ``message_delta``; one that was not streamed may have more frames to come, and
   ends when the CLI says that it asks again.
+* An answer that calls the caller's tools ends there: the CLI waits for us. A call that it answers
+  by itself, because nobody offered the tool or the arguments are no JSON, is followed by a request.
 """
-
-from collections.abc import Sequence
 
 import msgspec
 
+from ocpd.claude.calling import Calling
 from ocpd.claude.faults import Fault, explain_fault
 from ocpd.claude.wire import (
     AssistantFrame,
@@ -44,6 +45,7 @@ from ocpd.turn.events import (
     TextDelta,
     Usage,
 )
+from ocpd.turn.request import Turn
 from ocpd.turn.stops import StopFilter
 
 CUTTING = frozenset({StopReason.MAX_TOKENS, StopReason.REFUSAL, StopReason.CONTEXT_EXCEEDED})
@@ -56,19 +58,21 @@ class Listener:
     """Reads the frames of one turn. ``over`` once ``Finished`` or ``Failed`` was said, or nobody
     listens any more; ``cut`` when the process must be killed rather than stopped; ``is_full`` when
     it should stop, because the caller has all he wanted. ``went_astray``: the process holds a call
-    that the caller never saw."""
+    that the caller never saw. ``told`` is what was used for this turn of the CLI's and told before,
+    in answers that ended in calls."""
 
-    def __init__(
-        self, model: str, sign_in: str, stops: Sequence[str] = (), *, tells_reasoning: bool = True
-    ) -> None:
-        self._tells_reasoning = tells_reasoning
-        self._model = model
+    def __init__(self, turn: Turn, sign_in: str, told: Usage | None = None) -> None:
+        self._tells_reasoning = turn.tells_reasoning
+        self._model = turn.model
         self._sign_in = sign_in
-        self._filter = StopFilter(stops)
+        self._told = told or Usage()
+        self._filter = StopFilter(turn.limits.stop)
+        self._calling = Calling(turn.tools)
         self.over = False
         self.cut = False
         self.is_full = False
         self.went_astray = False
+        self.awaits_results = False
         self.last_retry: Fault | None = None
         self._dropped = False
         self._started = False
@@ -82,6 +86,16 @@ class Listener:
         self._said = False
         self._is_visible = False
         self._message_usage = WireUsage()
+
+    @property
+    def called(self) -> frozenset[str]:
+        """The ids of the calls that the caller was told of."""
+        return frozenset(self._calling.ids)
+
+    @property
+    def used(self) -> Usage:
+        """What was used for this answer so far."""
+        return self._usage()
 
     def drop(self) -> None:
         """Nobody listens any more: whatever comes, nothing more is said about the turn."""
@@ -97,6 +111,11 @@ class Listener:
                     return self._say(TextDelta(event.delta.text))
                 if event.delta.type == "thinking_delta":
                     return self._say(ReasoningDelta(event.delta.thinking))
+                return self._calling.on_delta(event.index, event.delta.partial_json)
+            case "content_block_start" if event.content_block is not None:
+                return self._on_block(event.content_block, event.index)
+            case "content_block_stop":
+                return self._calling.on_stop(event.index)
             case "message_start" if event.message is not None:
                 self._streamed.add(event.message.id)
                 return self._begin(event.message)
@@ -122,9 +141,18 @@ class Listener:
         self._whole.add(message.id)
         return self._begin(message) + self._read_whole(message, message.content)
 
+    def on_called(self) -> list[Event]:
+        """The CLI asks for the result of a call: a message that was not streamed is complete."""
+        if self.over or not self._calling.ids or self._stop is None:
+            return []
+        return self._finish_called()
+
     def on_system(self, frame: SystemFrame) -> list[Event]:
         """Notice a request that nobody asked for. Remember what a retry was about: a time-out
         during retries answers with it."""
+        if frame.status == "requesting" and self.awaits_results:
+            self.cut = True
+            return []
         if frame.status == "requesting" and not self.over:
             return self._end_before_next()
         if frame.subtype == "api_retry":
@@ -183,7 +211,20 @@ class Listener:
                 events += self._say(TextDelta(block.text))
             elif block.type == "thinking":
                 events += self._say(ReasoningDelta(block.thinking))
+            else:
+                events += [*self._on_block(block, 0), *self._calling.on_stop(0)]
         return events
+
+    def _on_block(self, block: Block, index: int) -> list[Event]:
+        if block.type != "tool_use":
+            return []
+        begun = self._calling.on_start(block, index)
+        if not begun:
+            # Nobody offered it: the CLI answers it itself, and the turn goes on.
+            self.went_astray = True
+            return []
+        self._spoke = self._said = True
+        return [*self._start(""), *self._rest(), *begun]
 
     def _say(self, piece: TextDelta | ReasoningDelta) -> list[Event]:
         if not piece.text:
@@ -204,14 +245,22 @@ class Listener:
         if stop is None:
             return []
         self._stop = stop
-        # A call to a tool that nobody offered: the CLI answers it itself and the turn goes on.
+        if self._calling.ids and stop not in CUTTING:
+            return self._finish_called()
         if stop is StopReason.TOOL_USE:
             self.went_astray = True
             return []
         return self._finish(stop, cut=stop in CUTTING or not self._is_visible)
 
+    def _finish_called(self) -> list[Event]:
+        # The CLI answers a call that it cannot read by itself, and goes on.
+        self.awaits_results = not self._calling.is_broken
+        return self._finish(StopReason.TOOL_USE, cut=self._calling.is_broken)
+
     def _end_before_next(self) -> list[Event]:
         """Another request follows: after a message that was complete it is the CLI's own idea."""
+        if self._calling.ids:
+            return self._finish(StopReason.TOOL_USE, cut=True)
         if self._stop is None or self._stop is StopReason.TOOL_USE:
             return []
         return self._finish(self._stop, cut=True)
@@ -254,6 +303,7 @@ class Listener:
         # The result of an interrupted turn counts nothing, whatever was used.
         if frame.usage is not None and not frame.is_error:
             self._earlier, self._message_usage = Usage(), frame.usage
+            return Settled(self._usage().minus(self._told), frame.total_cost_usd)
         return Settled(self._usage(), frame.total_cost_usd)
 
     def _usage(self) -> Usage:

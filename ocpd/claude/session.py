@@ -8,65 +8,58 @@ After ``claim``, ``resume``, ``rewind``, ``receive`` or ``interrupt`` the caller
 ``data_to_send`` returns.
 """
 
+from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
 
+from ocpd.claude.answers import is_taken_back, read_cancelled, read_moment, read_offered
 from ocpd.claude.claim import (
     CONSULT,
     INITIALIZE,
     INTERRUPT,
     REWIND,
-    Applied,
-    Said,
-    Sheet,
-    Step,
-    find_limits,
     write_claim,
     write_consult,
     write_interrupt,
-    write_limits,
-    write_messages,
     write_rewinds,
-    write_unsupported,
 )
+from ocpd.claude.faults import explain_left_out
+from ocpd.claude.frames import write_unsupported
 from ocpd.claude.lifecycle import State, Trigger, next_state
+from ocpd.claude.limits import Applied, Sheet, find_limits, write_limits
 from ocpd.claude.lines import Lines, LineTooLong
 from ocpd.claude.listener import Listener
+from ocpd.claude.messages import Said, Step, write_messages
+from ocpd.claude.script import Script
+from ocpd.claude.tools import SERVER, Bridge
 from ocpd.claude.wire import (
     AssistantFrame,
     BadFrame,
     ControlAnswer,
+    ControlAsk,
     ControlRequestFrame,
     ControlResponseFrame,
     Frame,
     IgnoredFrame,
-    InitializeAnswer,
-    InterruptAnswer,
     OfferedModel,
     RateLimitFrame,
     RateLimitInfo,
     ResultFrame,
-    RewindAnswer,
     StreamFrame,
     SystemFrame,
     decode_frame,
 )
-from ocpd.errors import Died, HistoryRefused, Upstream
-from ocpd.turn.events import Event, Failed
+from ocpd.errors import Died, HistoryRefused, OcpdError, Upstream
+from ocpd.turn.calls import cut_before
+from ocpd.turn.events import Event, Failed, Usage
 from ocpd.turn.request import Turn
 
 TurnFrame = StreamFrame | AssistantFrame | ResultFrame | SystemFrame
 """What may be about the running turn."""
 
-_initialize: msgspec.json.Decoder[InitializeAnswer] = msgspec.json.Decoder(InitializeAnswer)
-_interrupt: msgspec.json.Decoder[InterruptAnswer] = msgspec.json.Decoder(InterruptAnswer)
-_rewind: msgspec.json.Decoder[RewindAnswer] = msgspec.json.Decoder(RewindAnswer)
-
-
-_LATEST_IN_SECONDS = 1e11
-"""The CLI's types do not say whether a moment is in seconds or in milliseconds: this is in the year
-5138, or in 1973."""
+_QUIET = frozenset({State.PARKED, State.HOLDING, State.RESTING, State.GONE})
+_AT_WORK = frozenset({State.CLAIMED, State.BUSY, State.HOLDING})
 
 
 class Session:
@@ -94,14 +87,13 @@ class Session:
         self._outgoing: list[bytes] = []
         # Of the conversation.
         self._said: list[Said] = []
+        self._bridge = Bridge()
         self._applied = Applied()
         self._cost_usd = 0.0
-        # Of the running turn.
-        self._steps: list[Step] = []
-        self._awaits = ""
-        self._rewinds_left = 0
-        self._hears_ours = True
+        # Of the running turn. What was used for it before calls of it were held is told already.
+        self._script = Script()
         self._listener: Listener | None = None
+        self._told = Usage()
         self._cancelled = False
         self._is_consulting = False
 
@@ -113,22 +105,19 @@ class Session:
         """Whether waiting for the child would bring nothing more."""
         if self._is_consulting and self.consulted is not None:
             return True
-        return self._cancelled or self.state in (State.PARKED, State.RESTING, State.GONE)
+        return self._cancelled or self.state in _QUIET
 
     @property
     def login_ends_at(self) -> float | None:
         """When the login that the child uses runs out, as far as it said (epoch seconds)."""
-        told = self.credential_expires_at
-        if not isinstance(told, int | float):
-            return None
-        return told / 1000 if told > _LATEST_IN_SECONDS else float(told)
+        return read_moment(self.credential_expires_at)
 
     @property
     def is_reusable(self) -> bool:
         """Whether it rests and can be trusted with another turn."""
         went_astray = self._listener is not None and self._listener.went_astray
         is_sound = not (self.is_spoiled or self.must_kill or went_astray)
-        return self.state is State.RESTING and is_sound
+        return self.state in (State.RESTING, State.HOLDING) and is_sound
 
     @property
     def must_kill(self) -> bool:
@@ -138,19 +127,28 @@ class Session:
     def claim(self, turn: Turn, sheet: Sheet) -> None:
         """Make the parked child work on ``turn``. Raises IllegalMove if it is not parked."""
         self._move(Trigger.CLAIM)
-        limits = self._limit(turn, sheet)
-        self._begin(turn, list(write_claim(turn, limits)))
+        self._bridge.offer(turn.tools)
+        limits = self._limit(find_limits(turn, sheet))
+        self._begin(turn, write_claim(turn, limits))
 
     def resume(self, turn: Turn, sheet: Sheet, keep: int) -> None:
         """Make the resting child work on ``turn``: it has its first ``keep`` messages, takes back
-        what it has beyond them, and gets the others.
+        what it has beyond them, and gets the others. One that holds calls gets their results if
+        that is all there is to say; else it takes the user's whole request back, and gets it again.
 
         A child that does not take it back fails the turn as if it had died, before anything was
-        said. Raises IllegalMove if it does not rest.
+        said. Raises IllegalMove if it neither rests nor holds calls.
         """
+        wanted = find_limits(turn, sheet)
+        steps: list[Step] = []
+        if self.state is State.HOLDING:
+            if self._resolve(turn, wanted, keep):
+                return
+            steps.append(Step(write_interrupt(), ends=True))
+            keep = cut_before(turn.messages, keep)
         self._move(Trigger.RESUME)
-        steps = [*self._take_back(keep), *write_messages(turn, keep, self._limit(turn, sheet))]
-        self._begin(turn, steps)
+        steps += self._take_back(keep)
+        self._begin(turn, (*steps, *write_messages(turn, keep, self._limit(wanted))))
 
     def rewind(self, keep: int) -> None:
         """Let the resting child take back what it has beyond ``keep`` messages; ``is_settled`` is
@@ -160,8 +158,8 @@ class Session:
         if steps:
             self._move(Trigger.REWIND)
             self._listener = None
-            self._rewinds_left = steps[0].rewinds
-            self._outgoing.append(steps[0].frames)
+            self._script.begin(steps)
+            self._outgoing.append(self._script.take().frames)
 
     def consult(self, subtype: str) -> None:
         """Ask the parked child something that is no turn; ``consulted`` is the answer once
@@ -173,17 +171,22 @@ class Session:
     def interrupt(self) -> None:
         """Drop the running turn. Nothing more is said about it; ``is_settled`` turns true when
         the CLI has confirmed. A child that has not got its prompt yet is of no use any more."""
+        if self.state is State.HOLDING:
+            self._move(Trigger.DROP)
         if self.state is State.BUSY:
             self._outgoing.append(write_interrupt())
             self._drop_listener()
         elif self.state is State.CLAIMED:
             # The prompt is not out yet, and now never will be.
             self._cancelled = True
-            self._steps.clear()
+            self._script.clear()
             self.stop()
 
     def stop(self) -> None:
         """The child is being stopped: whatever it says from here on no longer counts."""
+        if self.state is State.HOLDING:
+            # It would wait for its results to the end of days, and not notice that stdin is closed.
+            self._outgoing.append(write_interrupt())
         if self.state not in (State.STOPPING, State.GONE):
             self._move(Trigger.STOP)
             self._drop_listener()
@@ -240,8 +243,7 @@ class Session:
         if self._listener is not None:
             self._listener.drop()
 
-    def _limit(self, turn: Turn, sheet: Sheet) -> bytes:
-        wanted = find_limits(turn, sheet)
+    def _limit(self, wanted: Applied) -> bytes:
         frames = write_limits(wanted, self._applied)
         self._applied = wanted
         return frames
@@ -252,30 +254,40 @@ class Session:
         self._said = self._said[: len(self._said) - len(surplus)]
         return [write_rewinds(surplus)] if surplus else []
 
-    def _begin(self, turn: Turn, steps: list[Step]) -> None:
-        self._listener = Listener(
-            turn.model, self._sign_in, turn.limits.stop, tells_reasoning=turn.tells_reasoning
-        )
-        self._cancelled = False
-        self._steps = steps
+    def _resolve(self, turn: Turn, wanted: Applied, keep: int) -> bool:
+        """Answer the calls that are held, if the turn is just that."""
+        if not self._applied.holds_at_once(wanted):
+            return False
+        answers = self._bridge.resolve(turn.messages[keep:])
+        if answers is None:
+            return False
+        self._move(Trigger.RESOLVE)
+        self._listen(turn)
+        self._outgoing += [self._limit(wanted), answers]
+        return True
+
+    def _begin(self, turn: Turn, steps: Iterable[Step]) -> None:
+        self._told = Usage()
+        self._listen(turn)
+        self._script.begin(steps)
         self._next_step()
 
+    def _listen(self, turn: Turn) -> None:
+        self._cancelled = False
+        self._listener = Listener(turn, self._sign_in, self._told)
+
     def _next_step(self) -> None:
-        step = self._steps.pop(0)
+        step = self._script.take()
         self._outgoing.append(step.frames)
-        self._hears_ours = True
-        self._rewinds_left = step.rewinds
-        self._awaits = ""
         if step.said is not None:
-            self._awaits = step.said.uuid
             self._said.append(step.said)
-        if not self._steps:
+        if self._script.is_last:
             self._move(Trigger.ASK)
 
     def _on_frame(self, frame: Frame) -> list[Event]:
         match frame:
-            case ControlRequestFrame(request_id=request_id):
-                self._outgoing.append(write_unsupported(request_id))
+            case ControlRequestFrame(request_id=request_id, request=asked):
+                return self._on_request(request_id, asked)
             case ControlResponseFrame(response=answer):
                 return self._on_answer(answer)
             case RateLimitFrame(rate_limit_info=info):
@@ -283,62 +295,98 @@ class Session:
             case IgnoredFrame():
                 pass
             case StreamFrame() | AssistantFrame() | ResultFrame() | SystemFrame():
-                if self._listener is not None and self.state in (State.CLAIMED, State.BUSY):
+                if self._listener is not None and self.state in _AT_WORK:
                     return self._on_turn_frame(frame, self._listener)
             case _:
                 assert_never(frame)
         return []
+
+    def _on_request(self, request_id: str, asked: ControlAsk) -> list[Event]:
+        if asked.message is None or asked.server_name != SERVER:
+            self._outgoing.append(write_unsupported(request_id))
+            return []
+        self._outgoing.append(self._bridge.hear(request_id, asked.message))
+        if self._listener is None or asked.message.method != "tools/call":
+            return []
+        return self._then_hold(self._listener, self._listener.on_called())
+
+    def _then_hold(self, listener: Listener, events: list[Event]) -> list[Event]:
+        """Once the caller has the answer and every call of it is parked, the process holds."""
+        if (
+            self.state is State.BUSY
+            and listener.awaits_results
+            and listener.called <= self._bridge.parked.keys()
+        ):
+            self._told = self._told.plus(listener.used)
+            self._move(Trigger.HOLD)
+        return events
 
     def _on_turn_frame(self, frame: TurnFrame, listener: Listener) -> list[Event]:
         match frame:
             case ResultFrame():
                 return self._on_result(frame, listener)
             case StreamFrame():
-                if frame.parent_tool_use_id is None and self._is_ours(frame.user_message_uuids):
+                if self._is_ours(frame):
                     return self._unless_full(listener, listener.on_stream(frame.event))
             case AssistantFrame():
-                if frame.parent_tool_use_id is None and self._is_ours(frame.user_message_uuids):
+                if self._is_ours(frame):
                     return self._unless_full(listener, listener.on_assistant(frame))
             case SystemFrame():
                 self.asked_upstream = self.asked_upstream or frame.status == "requesting"
+                if frame.subtype == "init" and self.state is State.BUSY:
+                    return self._on_init(frame, listener)
                 return listener.on_system(frame)
             case _:
                 assert_never(frame)
         return []
 
+    def _on_init(self, frame: SystemFrame, listener: Listener) -> list[Event]:
+        """A tool that the CLI does not take is left out without a word, and sometimes all are."""
+        left_out = self._bridge.find_left_out(frame.tools)
+        if not left_out:
+            return []
+        listener.cut = True
+        return self._give_up(explain_left_out(left_out))
+
     def _unless_full(self, listener: Listener, events: list[Event]) -> list[Event]:
         if listener.is_full and events:
             # The caller has its answer; what the model would go on to say is of no use.
             self._outgoing.append(write_interrupt())
-        return events
+        return self._then_hold(listener, events)
 
-    def _is_ours(self, uuids: list[str]) -> bool:
-        # Only the first event of a message names its turn; the others follow it.
-        if uuids:
-            self._hears_ours = self._awaits in uuids
-        return self._hears_ours
+    def _is_ours(self, frame: StreamFrame | AssistantFrame) -> bool:
+        if frame.parent_tool_use_id is not None or self._script.awaits_end:
+            return False
+        return self._script.is_ours(frame.user_message_uuids)
 
     def _on_result(self, frame: ResultFrame, listener: Listener) -> list[Event]:
-        is_ours = self._is_ours(frame.user_message_uuids)
-        # A turn ends here, ours or not: what follows must not be taken for a part of it.
-        self._hears_ours = True
-        spent_usd = max(0.0, frame.total_cost_usd - self._cost_usd)
-        self._cost_usd = max(self._cost_usd, frame.total_cost_usd)
+        is_ours = self._script.is_ours(frame.user_message_uuids)
+        self._script.end_turn()
         self.credential_expires_at = frame.credential_expires_at or self.credential_expires_at
         if not is_ours:
             return []
+        self._bridge.clear()
         if self.state is State.CLAIMED:
-            if listener.over:
-                # It failed meanwhile: the prompt must not go out any more.
-                return []
-            if frame.is_error:
-                return self._give_up(HistoryRefused("the Claude CLI refused the history"))
-            self._next_step()
+            return self._on_step_done(frame, listener)
+        if self.state is State.HOLDING:
+            # It has given up waiting, and nobody knows what it holds now.
+            self.is_spoiled = True
             return []
         self._move(Trigger.SETTLE)
         # The CLI counts what the process has cost; the turn has cost what came on top.
+        spent_usd = max(0.0, frame.total_cost_usd - self._cost_usd)
+        self._cost_usd = max(self._cost_usd, frame.total_cost_usd)
         own = msgspec.structs.replace(frame, total_cost_usd=spent_usd)
         return listener.on_result(own, self.limit)
+
+    def _on_step_done(self, frame: ResultFrame, listener: Listener) -> list[Event]:
+        if listener.over:
+            # It failed meanwhile: the prompt must not go out any more.
+            return []
+        if frame.is_error and not self._script.awaits_end:
+            return self._give_up(HistoryRefused("the Claude CLI refused the history"))
+        self._next_step()
+        return []
 
     def _on_answer(self, answer: ControlAnswer) -> list[Event]:
         if answer.request_id == CONSULT:
@@ -353,29 +401,30 @@ class Session:
             return self._give_up(
                 Upstream(f"the Claude CLI refused {answer.request_id}", detail=str(answer.error))
             )
-        if not bytes(answer.response):
-            return []
         try:
             if answer.request_id == INITIALIZE:
-                self.offered = tuple(_initialize.decode(answer.response).models)
+                self.offered = read_offered(answer) or self.offered
             elif answer.request_id == INTERRUPT:
-                self._on_interrupted(_interrupt.decode(answer.response).cancelled)
-        except msgspec.DecodeError:
+                self._on_interrupted(read_cancelled(answer))
+        except BadFrame:
             self.bad_frames += 1
         return []
 
     def _on_interrupted(self, cancelled: list[str]) -> None:
         # A turn that was still queued is gone without a result of its own, and so is its message.
-        if self.state is State.BUSY and self._awaits in cancelled:
-            self._said = [said for said in self._said if said.uuid != self._awaits]
+        awaited = self._script.awaits
+        if self.state is State.BUSY and awaited in cancelled:
+            self._said = [said for said in self._said if said.uuid != awaited]
             self._move(Trigger.SETTLE)
 
     def _on_rewound(self, answer: ControlAnswer) -> list[Event]:
-        if self._rewinds_left == 0:
+        if self._script.rewinds_left == 0:
             return []
-        self._rewinds_left -= 1
-        self.is_spoiled = self.is_spoiled or not self._is_taken_back(answer)
-        if self._rewinds_left > 0:
+        self._script.rewinds_left -= 1
+        # The last answer tells what is left: nothing, or what was kept.
+        keeps = None if self._script.rewinds_left else bool(self._said)
+        self.is_spoiled = self.is_spoiled or not is_taken_back(answer, keeps=keeps)
+        if self._script.rewinds_left > 0:
             return []
         if self.state is State.REWINDING:
             self._move(Trigger.SETTLE)
@@ -387,21 +436,7 @@ class Session:
             self._next_step()
         return []
 
-    def _is_taken_back(self, answer: ControlAnswer) -> bool:
-        if answer.subtype != "success":
-            return False
-        try:
-            told = _rewind.decode(answer.response)
-        except msgspec.DecodeError:
-            return False
-        if self._rewinds_left:
-            return told.rewound
-        # An assistant message that nothing precedes can never be taken back, and would stand in
-        # somebody's next request. And where something is kept, an answer must be left.
-        is_empty = not self._said
-        return told.rewound and is_empty == (told.precedingAssistantUuid is None)
-
-    def _give_up(self, error: Upstream) -> list[Event]:
+    def _give_up(self, error: OcpdError) -> list[Event]:
         listener = self._listener
         if listener is None or listener.over:
             return []

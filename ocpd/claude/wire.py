@@ -31,6 +31,9 @@ class Block(Struct):
     type: str
     text: str = ""
     thinking: str = ""
+    id: str = ""
+    name: str = ""
+    input: Raw = Raw()
 
 
 class WireMessage(Struct):
@@ -49,6 +52,7 @@ class Delta(Struct):
     type: str = ""
     text: str = ""
     thinking: str = ""
+    partial_json: str = ""
     stop_reason: str | None = None
 
 
@@ -56,7 +60,9 @@ class StreamEvent(Struct):
     """A raw event of the Messages API's stream."""
 
     type: str
+    index: int = 0
     delta: Delta | None = None
+    content_block: Block | None = None
     message: WireMessage | None = None
     usage: WireUsage | None = None
 
@@ -102,6 +108,7 @@ class SystemFrame(Struct):
     status: str | None = None
     error_status: int | None = None
     error: str | None = None
+    tools: list[str] = []
 
 
 class PlanWindow(Struct):
@@ -146,10 +153,34 @@ class ControlResponseFrame(Struct):
     response: ControlAnswer
 
 
+class McpMeta(Struct):
+    """``_meta`` of a call: which block of the answer it is."""
+
+    tool_use_id: str = msgspec.field(name="claudecode/toolUseId", default="")
+
+
+class McpParams(Struct):
+    """``params`` of what the CLI says to an MCP server; the arguments of a call were streamed."""
+
+    protocolVersion: str = ""  # noqa: N815 - MCP's spelling
+    requestId: int | str | None = None  # noqa: N815
+    meta: McpMeta = msgspec.field(name="_meta", default_factory=McpMeta)
+
+
+class McpMessage(Struct):
+    """A JSON-RPC message to an MCP server; without ``id`` it is a notification."""
+
+    method: str = ""
+    id: int | str | None = None
+    params: McpParams = msgspec.field(default_factory=McpParams)
+
+
 class ControlAsk(Struct):
     """The inner part of a control_request of the CLI's."""
 
     subtype: str = ""
+    server_name: str = ""
+    message: McpMessage | None = None
 
 
 class ControlRequestFrame(Struct):

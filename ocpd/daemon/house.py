@@ -29,6 +29,7 @@ from ocpd.daemon.start import (
     Start,
     find_door,
     load_with,
+    read_files,
 )
 from ocpd.daemon.state import Daemon, Handles, State
 from ocpd.daemon.tuning import client_limits, pool_limits, turn_times
@@ -138,7 +139,7 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
         admission=admission,
         ledger=ledger,
         hall=await stack.enter_async_context(Hall(pool, admission, ledger, turn_times(settings))),
-        live=Live(start, settings, start.read_models(settings), surroundings),
+        live=Live(start, settings, read_files(start, settings), surroundings),
         chores=await stack.enter_async_context(Nursery("chores")),
     )
 
@@ -148,7 +149,7 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
     door = find_door(start.environ, state_directory(start.environ))
     health = Health(_health_sources(rooms), VERSION, start.lane.demo, rooms.chores)
     sessions = Sessions(rooms.store.conversations, lambda: live.settings.session_ttl_ms / 1000)
-    conditions = Conditions(live.settings, live.models)
+    conditions = Conditions(live.settings, live.models, live.registry)
     intake = Intake(OPENAI_CHAT, rooms.store.keys.find, conditions)
     turns = Turns(OPENAI_CHAT, rooms.hall, sessions, intake)
     listing = Listing(live.models, int(wall_clock()))

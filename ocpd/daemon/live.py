@@ -12,7 +12,8 @@ from ocpd.admin.desk import Rejected
 from ocpd.api.intake import Conditions
 from ocpd.api.listing import Listing
 from ocpd.claude.argv import build_environment
-from ocpd.daemon.start import CannotListen, Start, check_start
+from ocpd.daemon.registry import read_registry
+from ocpd.daemon.start import CannotListen, Files, Start, check_start, read_files
 from ocpd.daemon.tuning import client_limits, pool_limits
 from ocpd.daemon.version import VERSION
 from ocpd.dispatch.admission import Admission
@@ -27,6 +28,7 @@ from ocpd.pool.probe import Probe
 from ocpd.pool.token import VARIABLE, TokenSafe
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.values import Settings
+from ocpd.turn.servers import Registry
 
 _log = logging.getLogger("ocpd.daemon")
 
@@ -73,16 +75,26 @@ class Live:
     """Holds what counts now, and lets the rooms follow it. ``listen`` comes first."""
 
     def __init__(
-        self, start: Start, settings: Settings, models: Models, surroundings: Surroundings
+        self, start: Start, settings: Settings, files: Files, surroundings: Surroundings
     ) -> None:
         self._start = start
         self._surroundings = surroundings
         self._parts: Parts
         self._server: Server
-        self._afresh: tuple[Settings, Models] | None = None
+        self._files = files
+        self._afresh: tuple[Settings, Files] | None = None
         self.settings = settings
-        self.models = models
         self.address = ("", 0)
+
+    @property
+    def models(self) -> Models:
+        """The models table that counts now."""
+        return self._files.models
+
+    @property
+    def registry(self) -> Registry:
+        """The MCP servers that requests get now."""
+        return self._files.registry
 
     async def listen(self, server: Server, parts: Parts) -> None:
         """Open the TCP port; from now on changes reach ``parts``. Raises CannotListen."""
@@ -91,23 +103,23 @@ class Live:
 
     def check(self, settings: Settings) -> None:
         """Raise SettingsError if the daemon could not follow ``settings``."""
-        check_start(settings, self._models_for(settings), self._start.environ)
+        check_start(settings, self._files_for(settings).models, self._start.environ)
 
     def check_afresh(self, settings: Settings) -> None:
-        """The same under the models table as it is on disk now, which counts from then on if
-        these very settings are applied."""
-        models = self._start.read_models(settings)
-        check_start(settings, models, self._start.environ)
-        self._afresh = (settings, models)
+        """The same under the models table and the MCP servers as they are on disk now, which
+        count from then on if these very settings are applied."""
+        files = read_files(self._start, settings)
+        check_start(settings, files.models, self._start.environ)
+        self._afresh = (settings, files)
 
     async def apply(self, settings: Settings) -> None:
         """Follow ``settings``. Raises Rejected if the new address or the token for children cannot
         be had, and then nothing has changed."""
-        before, models = self.settings, self._models_for(settings)
+        before, files = self.settings, self._files_for(settings)
         environment = self._maybe_make_environment(before, settings)
         await self._move(before, settings)
         self.settings = settings
-        self._adopt(models)
+        self._adopt(files)
         parts = self._parts
         parts.conditions.settings = settings
         parts.admission.resize(settings.max_concurrent, settings.max_queue)
@@ -136,19 +148,25 @@ class Live:
         """Return a model's canonical id. Raises BadRequest for an unknown one."""
         return self.models.resolve(name, default=name, unknown="refuse").id
 
-    def _models_for(self, settings: Settings) -> Models:
+    def _files_for(self, settings: Settings) -> Files:
         if self._afresh is not None and self._afresh[0] is settings:
             return self._afresh[1]
-        if settings.models_file == self.settings.models_file:
-            # Read at the start and on reload only: an unrelated change must not fail because
-            # somebody is editing the file.
-            return self.models
-        return self._start.read_models(settings)
+        # Read at the start and on reload only: an unrelated change must not fail because somebody
+        # is editing one of them.
+        before, (models, registry) = self.settings, (self.models, self.registry)
+        if settings.models_file != before.models_file:
+            models = self._start.read_models(settings)
+        if (settings.mcp_config, settings.mcp_registry) != (before.mcp_config, before.mcp_registry):
+            registry = read_registry(settings)
+        return Files(models, registry)
 
-    def _adopt(self, models: Models) -> None:
-        if models is not self.models:
-            self.models = self._parts.conditions.models = models
-            self._parts.listing.adopt(models)
+    def _adopt(self, files: Files) -> None:
+        conditions = self._parts.conditions
+        conditions.registry = files.registry
+        if files.models is not self.models:
+            conditions.models = files.models
+            self._parts.listing.adopt(files.models)
+        self._files = files
 
     def _maybe_make_environment(
         self, before: Settings, settings: Settings

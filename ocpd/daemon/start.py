@@ -6,12 +6,15 @@ a whole, and the places a daemon uses on disk.
 
 import ipaddress
 import logging
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from ocpd.claude.argv import Lane
+from ocpd.daemon.registry import read_registry
 from ocpd.errors import BadRequest
 from ocpd.log import Ring
 from ocpd.models import Models
@@ -19,10 +22,16 @@ from ocpd.pool.probe import find_configured
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.load import Loaded, load_settings
 from ocpd.settings.values import Settings
+from ocpd.turn.servers import Registry
 
 SOCKET_VARIABLE = "OCPD_SOCKET"
 GROUP = "ocpd"
 """Who may use the socket of the system's service."""
+
+MOST_TOOLS = 64
+
+# A pattern would be one for the CLI's --allowedTools, where it means something else.
+_TOOL = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 
 _log = logging.getLogger("ocpd.daemon")
 
@@ -51,8 +60,21 @@ class Start(msgspec.Struct, frozen=True):
     ring: Ring = msgspec.field(default_factory=Ring)
 
 
+class Files(msgspec.Struct, frozen=True):
+    """What settings name on disk, as it was read."""
+
+    models: Models
+    registry: Registry
+
+
+def read_files(start: Start, settings: Settings) -> Files:
+    """Read what ``settings`` name on disk. Raises SettingsError naming setting and file."""
+    return Files(start.read_models(settings), read_registry(settings))
+
+
 def check_start(settings: Settings, models: Models, environ: Mapping[str, str]) -> None:
     """Check what no single value shows. Raises SettingsError with the remedy."""
+    check_server_tools(settings, has_keys_required=False, is_root=os.geteuid() == 0)
     if not is_loopback(settings.bind):
         raise SettingsError(
             f"bind: {settings.bind!r} is not a loopback address; ocpd has no keys yet, so it "
@@ -64,6 +86,47 @@ def check_start(settings: Settings, models: Models, environ: Mapping[str, str]) 
         models.resolve(settings.default_model, default="sonnet", unknown="refuse")
     except BadRequest as error:
         raise SettingsError(f"defaultModel: {error.message}") from error
+
+
+def read_tools(settings: Settings) -> tuple[str, ...]:
+    """Return the names in ``allowedTools``, sorted, each once; () is none.
+
+    Raises SettingsError for what is no name of one of the CLI's own tools: the CLI would pass over
+    it without a word.
+    """
+    if not settings.allowed_tools:
+        return ()
+    names = [name.strip() for name in settings.allowed_tools.split(",")]
+    for name in names:
+        if not _TOOL.fullmatch(name):
+            raise SettingsError(
+                f"allowedTools: {name!r} is no tool of the CLI's own; it takes plain names such as"
+                " Read,Bash. Tools of MCP servers need no mention"
+            )
+    if len(names) > MOST_TOOLS:
+        raise SettingsError(f"allowedTools: at most {MOST_TOOLS} names")
+    return tuple(sorted(set(names)))
+
+
+def check_server_tools(settings: Settings, *, has_keys_required: bool, is_root: bool) -> None:
+    """Refuse tools that run on this machine where strangers could have them run.
+
+    ``has_keys_required`` says that nobody is served without a key, ``is_root`` that the daemon
+    runs as root. Raises SettingsError naming setting, reason and remedy.
+    """
+    if not read_tools(settings) and not settings.skip_permissions:
+        return
+    setting = "skipPermissions" if settings.skip_permissions else "allowedTools"
+    if not has_keys_required and not is_loopback(settings.bind):
+        raise SettingsError(
+            f"{setting}: not with bind {settings.bind!r} and without keys: whoever reaches that"
+            " address could run programs on this machine; unset it, or bind 127.0.0.1"
+        )
+    if settings.skip_permissions and is_root:
+        raise SettingsError(
+            "skipPermissions: never as root, where a model could do anything to this machine, and"
+            " the CLI refuses it too; run ocpd as a user of its own, or unset it"
+        )
 
 
 def is_loopback(host: str) -> bool:
@@ -81,7 +144,7 @@ def load_with(start: Start, runtime: Mapping[str, object]) -> Loaded:
     out and logged: nobody could take it back while the daemon does not run.
     """
     if not runtime:
-        check_start(start.loaded.settings, start.read_models(start.loaded.settings), start.environ)
+        _check(start, start.loaded.settings)
         return start.loaded
     try:
         return _load(start, runtime)
@@ -100,8 +163,12 @@ def load_with(start: Start, runtime: Mapping[str, object]) -> Loaded:
 
 def _load(start: Start, runtime: Mapping[str, object]) -> Loaded:
     loaded = load_settings(start.argv, start.environ, start.file, runtime)
-    check_start(loaded.settings, start.read_models(loaded.settings), start.environ)
+    _check(start, loaded.settings)
     return loaded
+
+
+def _check(start: Start, settings: Settings) -> None:
+    check_start(settings, read_files(start, settings).models, start.environ)
 
 
 class Door(msgspec.Struct, frozen=True):

@@ -6,21 +6,9 @@ ability comes; the file goes with the last.
 """
 
 from collections.abc import Iterable
-from typing import assert_never
 
 from ocpd.errors import BadRequest
-from ocpd.turn.request import (
-    Document,
-    Image,
-    Part,
-    Reasoning,
-    Shape,
-    Text,
-    ToolMode,
-    ToolResult,
-    ToolUse,
-    Turn,
-)
+from ocpd.turn.request import Shape, Turn
 
 
 def refuse_unsupported(turn: Turn) -> None:
@@ -35,21 +23,5 @@ def refuse_unsupported(turn: Turn) -> None:
 
 
 def _find_unsupported(turn: Turn) -> Iterable[tuple[str, str]]:
-    if turn.tools and turn.tool_policy.mode is not ToolMode.NONE:
-        yield "tools", "tools"
     if turn.format.shape is not Shape.TEXT:
         yield "response_format", "response_format"
-    for message in turn.messages:
-        for part in message.parts:
-            if (what := _name_unsupported(part)) is not None:
-                yield "messages", what
-
-
-def _name_unsupported(part: Part) -> str | None:
-    match part:
-        case Text() | Reasoning() | Image() | Document():
-            return None
-        case ToolUse() | ToolResult():
-            return "a tool call or tool result in messages"
-        case _:
-            assert_never(part)

@@ -5,7 +5,7 @@ What may live here: the record that the front door hands to the hall.
 
 import msgspec
 
-from ocpd.claude.claim import Sheet
+from ocpd.claude.limits import Sheet
 from ocpd.turn.caller import Caller
 from ocpd.turn.request import Turn
 

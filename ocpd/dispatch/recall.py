@@ -5,11 +5,12 @@ What may live here: from a job and its events to the memory of the process that 
 
 from ocpd.dispatch.job import Job
 from ocpd.sched.affinity import Memory, Wanted
-from ocpd.turn.events import Event, Failed, Finished, StopReason, TextDelta
+from ocpd.turn.answer import Answer
+from ocpd.turn.calls import cut_before
+from ocpd.turn.events import Event, Failed, Finished, StopReason
 from ocpd.turn.request import Role
 from ocpd.turn.transcript import (
     Surroundings,
-    answer_of,
     chain_of,
     count_answers,
     key_of,
@@ -26,8 +27,9 @@ class Recall:
     def __init__(self, job: Job) -> None:
         turn = job.turn
         self._turn = turn
-        self._said: list[str] = []
+        self._answer = Answer()
         self._is_finished = False
+        self._is_held = False
         self._is_lossy = job.is_lossy
         self._is_tainted = False
         self.keep = 0
@@ -44,12 +46,12 @@ class Recall:
 
     def hear(self, event: Event) -> None:
         """Take in what happened."""
+        self._answer.hear(event)
         match event:
-            case TextDelta(text=text):
-                self._said.append(text)
             case Finished(reason=reason):
                 # After a stop string the process has more than the caller, or a note of the CLI's.
-                self._is_finished = reason is StopReason.END_TURN
+                self._is_finished = reason in (StopReason.END_TURN, StopReason.TOOL_USE)
+                self._is_held = reason is StopReason.TOOL_USE
             case Failed(error=error):
                 # It may have read the login that was refused, and go on using it.
                 self._is_tainted = error.status in _LOGIN_REFUSED
@@ -60,26 +62,29 @@ class Recall:
         """Return what the process will hold, if the turn came to a good end."""
         if not self._is_finished or self._is_lossy:
             return None
-        answer = answer_of("".join(self._said))
+        answer = self._answer.message()
         messages = self._turn.messages
         return Memory(
             key=self.wanted.key,
             chain=(*self.wanted.chain, *chain_of((answer,), self.wanted.chain[-1])[1:]),
             last_request=last_request(messages),
             answers=count_answers(messages) + 1,
+            is_held=self._is_held,
         )
 
     def memory(self) -> Memory | None:
         """Return what the process is to hold: after a good end all of it, else what it had before
-        the turn. None: it must not serve again."""
+        the turn, or before the user's request if the turn went on with the calls of one. None: it
+        must not serve again."""
         if self._is_tainted or self._is_lossy:
             return None
         if (whole := self.finished()) is not None:
             return whole
-        before = self._turn.messages[: self.keep]
+        keep = cut_before(self._turn.messages, self.keep)
+        before = self._turn.messages[:keep]
         return Memory(
             key=self.wanted.key,
-            chain=self.wanted.chain[: self.keep + 1],
+            chain=self.wanted.chain[: keep + 1],
             last_request=last_request(before[:-1]) if before else 0,
             answers=count_answers(before),
         )

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
-from ocpd.claude.claim import Sheet
 from ocpd.claude.lifecycle import State
+from ocpd.claude.limits import Sheet
 from ocpd.claude.session import Session
 from ocpd.errors import Died, Upstream
 from ocpd.pool.process import Process
@@ -165,6 +165,7 @@ class Child:
     def close_stdin(self) -> None:
         """Tell an idle child to end by itself; it does within about 20 ms."""
         self.session.stop()
+        self._flush()
         if self._process is not None:
             self._process.close_stdin()
 

@@ -81,6 +81,7 @@ class Roster:
                 place=entry.place,
                 key=None if entry.memory is None else entry.memory.key,
                 answers=0 if entry.memory is None else entry.memory.answers,
+                is_held=entry.memory is not None and entry.memory.is_held,
                 used_at=entry.used_at,
                 memory_mb=entry.memory_mb,
             )

@@ -14,12 +14,14 @@ from ocpd.sched.staffing import ChildId
 
 class Memory(msgspec.Struct, frozen=True):
     """What a process holds. ``chain`` covers every message it has, ``last_request`` is where the
-    user's last ones begin, ``answers`` how many are the model's."""
+    user's last ones begin, ``answers`` how many are the model's. ``is_held``: its last answer calls
+    tools, and waits for their results."""
 
     key: bytes
     chain: tuple[bytes, ...]
     last_request: int = 0
     answers: int = 0
+    is_held: bool = False
 
 
 class Wanted(msgspec.Struct, frozen=True):

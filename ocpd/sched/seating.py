@@ -17,7 +17,8 @@ import msgspec
 from ocpd.sched.staffing import ChildId
 
 PROTECT_S = 300.0
-"""For how long a conversation that went on at least once is spared, while there is room."""
+"""For how long a conversation that went on at least once, or waits for results, is spared, while
+there is room."""
 
 MOST_STARTS = 2
 """Processes that start at once; more only slow each other down."""
@@ -35,7 +36,8 @@ class Place(enum.Enum):
 
 class Seat(msgspec.Struct, frozen=True):
     """A process, as the decision sees it. ``key`` is set once it holds a conversation, with
-    ``answers`` of the model's; ``used_at`` is when it was last used (seconds, steady)."""
+    ``answers`` of the model's, the last of which may wait for the results of calls (``is_held``);
+    ``used_at`` is when it was last used (seconds, steady)."""
 
     child: ChildId
     model: str
@@ -44,6 +46,7 @@ class Seat(msgspec.Struct, frozen=True):
     answers: int = 0
     used_at: float = 0.0
     memory_mb: int = 0
+    is_held: bool = False
 
 
 class Room(msgspec.Struct, frozen=True):
@@ -138,4 +141,5 @@ def is_crowded(seats: Sequence[Seat], room: Room) -> bool:
 
 
 def _is_protected(seat: Seat, now: float) -> bool:
-    return seat.answers > 1 and now - seat.used_at < PROTECT_S
+    goes_on = seat.answers > 1 or seat.is_held
+    return goes_on and now - seat.used_at < PROTECT_S

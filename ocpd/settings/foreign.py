@@ -11,6 +11,7 @@ PROXY: dict[str, str] = {
     "CLAUDE_PATH": "claudeBin",
     "REQUEST_TIMEOUT_MS": "timeout",
     "DEFAULT_EFFORT": "defaultEffort",
+    "ENABLE_THINKING": "thinking",
 }
 """claude-code-proxy's names that can mean nothing else."""
 
@@ -40,13 +41,8 @@ INERT = frozenset(
 breaker, and no installer."""
 
 LATER: dict[str, str] = {
-    "CLAUDE_ALLOWED_TOOLS": "the CLI's own tools",
-    "CLAUDE_SKIP_PERMISSIONS": "the CLI's own tools",
-    "CLAUDE_MCP_CONFIG": "MCP servers",
-    "PROXY_MCP_CONFIG": "MCP servers",
     "CLAUDE_HEARTBEAT_INTERVAL": "heartbeats",
     "OCP_STRUCTURED_MAX_ATTEMPTS": "structured output",
-    "ENABLE_THINKING": "reasoning switches",
     "OCP_INSTANCE_NAME": "instance names",
 }
 """Not in this version; a line at the start says so."""

@@ -94,8 +94,8 @@ def parse_value(knob: Knob, raw: object, origin: str) -> int | float | str:
         case Type.NUMBER:
             return _parse_number(knob, raw, origin)
         case Type.CHOICE:
-            if isinstance(raw, str) and raw in knob.choices:
-                return raw
+            if (choice := _find_choice(knob, raw)) is not None:
+                return choice
         case Type.BOOLEAN:
             if isinstance(raw, bool):
                 return raw
@@ -105,6 +105,16 @@ def parse_value(knob: Knob, raw: object, origin: str) -> int | float | str:
             if isinstance(raw, str) and raw.strip() and "\0" not in raw:
                 return raw
     raise SettingsError(f"{origin}: {raw!r} does not fit, {knob.key} takes {knob.fits}")
+
+
+def _find_choice(knob: Knob, raw: object) -> str | None:
+    if isinstance(raw, str) and raw in knob.choices:
+        return raw
+    if not {"on", "off"} <= set(knob.choices):
+        return None
+    # A choice between on and off is a switch: it also takes the words of one.
+    truth = _TRUTHS.get(raw.lower()) if isinstance(raw, str) else raw
+    return ("on" if truth else "off") if isinstance(truth, bool) else None
 
 
 def _parse_integer(knob: Knob, raw: object, origin: str) -> int:

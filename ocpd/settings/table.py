@@ -94,6 +94,13 @@ KNOBS: tuple[Knob, ...] = (
         help="How hard a model thinks if the request does not say; model leaves it to the model.",
     ),
     Knob(
+        key="thinking",
+        type=Type.CHOICE,
+        default="auto",
+        choices=("auto", "off", "on"),
+        help="Whether a model thinks if the request does not say; auto is as defaultEffort says.",
+    ),
+    Knob(
         key="unknownModel",
         type=Type.CHOICE,
         default="refuse",
@@ -308,6 +315,34 @@ KNOBS: tuple[Knob, ...] = (
         help="Pass http(s) addresses of pictures on to the API; ocpd itself never fetches them.",
     ),
     *_tiers(),
+    Knob(
+        key="mcpConfig",
+        type=Type.PATH,
+        default="",
+        aliases=("CLAUDE_MCP_CONFIG",),
+        help="A file of MCP servers that join every request; only its owner may read it.",
+    ),
+    Knob(
+        key="mcpRegistry",
+        type=Type.PATH,
+        default="",
+        aliases=("PROXY_MCP_CONFIG",),
+        help="A file of MCP servers that a request may name; only its owner may read it.",
+    ),
+    Knob(
+        key="allowedTools",
+        type=Type.STRING,
+        default="",
+        aliases=("CLAUDE_ALLOWED_TOOLS",),
+        help="Tools of the CLI itself, such as Read,Bash, that the model may run on this machine.",
+    ),
+    Knob(
+        key="skipPermissions",
+        type=Type.BOOLEAN,
+        default=False,
+        aliases=("CLAUDE_SKIP_PERMISSIONS",),
+        help="Let the model run those tools, all of them if none are named, without any check.",
+    ),
     Knob(
         key="loopbackAdmin",
         type=Type.CHOICE,

@@ -17,6 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     claude_bin: str = ""
     default_model: str = "sonnet"
     default_effort: str = "model"
+    thinking: str = "auto"
     unknown_model: str = "refuse"
     max_concurrent: int = 8
     max_queue: int = 16
@@ -54,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tiers_sonnet_per_char: float = 0.0005
     tiers_haiku_base_ms: int = 45_000
     tiers_haiku_per_char: float = 0.0001
+    mcp_config: str = ""
+    mcp_registry: str = ""
+    allowed_tools: str = ""
+    skip_permissions: bool = False
     loopback_admin: str = "read"
     usage_keep_days: int = 400
     models_file: str = ""

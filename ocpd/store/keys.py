@@ -9,11 +9,10 @@ import hmac
 from collections.abc import Callable
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from ocpd.store.db import Database
 from ocpd.store.epoch import to_ms
-from ocpd.store.names import check_name
 from ocpd.store.records import (
     KeyRecord,
     LoadedKeys,
@@ -103,6 +102,7 @@ class Keys:
         expires_at: float | None = None,
         models: tuple[str, ...] | None = None,
         role: str = "user",
+        mcp_servers: tuple[str, ...] | None = None,
     ) -> tuple[KeyRecord, str]:
         """Make a key; return it with its secret, which nobody can see again.
 
@@ -110,9 +110,14 @@ class Keys:
         ``name_taken`` if an active key has the name in any case.
         """
         now = self._clock()
-        if name is not None:
-            check_name(name)
-        wanted = Wanted(note=note, expires_at=expires_at, models=models, role=role)
+        wanted = Wanted(
+            name=UNSET if name is None else name,
+            note=note,
+            expires_at=expires_at,
+            models=models,
+            role=role,
+            mcp_servers=mcp_servers,
+        )
         secret = make_secret()
         row = check_fields(wanted, now) | {
             "digest": digest_of(secret),
@@ -122,32 +127,19 @@ class Keys:
         stored = await self._db.write(
             lambda connection: insert_key(
                 connection,
-                row | {"name": make_name(connection, to_ms(now)) if name is None else name},
+                row if "name" in row else row | {"name": make_name(connection, to_ms(now))},
             ),
             self._keep,
         )
         return stored.record, secret
 
-    async def change(
-        self,
-        key_id: int,
-        *,
-        name: str | UnsetType = UNSET,
-        note: str | UnsetType = UNSET,
-        expires_at: float | UnsetType | None = UNSET,
-        models: tuple[str, ...] | UnsetType | None = UNSET,
-        role: str | UnsetType = UNSET,
-    ) -> KeyRecord:
-        """Change the fields that are given, and return the key as it is then.
+    async def change(self, key_id: int, wanted: Wanted) -> KeyRecord:
+        """Change the fields that are ``wanted``, and return the key as it is then.
 
         Raises BadRequest: 404 ``key_not_found``, 409 ``key_revoked`` or ``name_taken``, else 400
         naming the field.
         """
-        wanted = Wanted(note=note, expires_at=expires_at, models=models, role=role)
-        row = check_fields(wanted, self._clock())
-        if not isinstance(name, UnsetType):
-            row["name"] = check_name(name)
-        return await self._update(key_id, row)
+        return await self._update(key_id, check_fields(wanted, self._clock()))
 
     async def rotate(self, key_id: int) -> tuple[KeyRecord, str]:
         """Give the key a new secret and return both; the old secret ends with it.

@@ -152,7 +152,13 @@ _M001 = (
     ) STRICT""",
 )
 
-STEPS: tuple[Step, ...] = (Step("m001_first", min_reader=1, statements=_M001),)
+_M002 = ("ALTER TABLE api_key ADD COLUMN mcp_servers TEXT",)
+
+STEPS: tuple[Step, ...] = (
+    Step("m001_first", min_reader=1, statements=_M001),
+    # An older ocpd has no servers that a key could be kept from.
+    Step("m002_mcp_servers", min_reader=1, statements=_M002),
+)
 
 VERSION = len(STEPS)
 """What this ocpd writes: ``PRAGMA user_version`` is the number of steps taken."""

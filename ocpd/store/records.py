@@ -17,6 +17,8 @@ from msgspec import UNSET, UnsetType
 from ocpd.errors import BadRequest
 from ocpd.store.epoch import from_ms, maybe_from_ms, maybe_ms
 from ocpd.store.inbox import Value
+from ocpd.store.names import check_name
+from ocpd.turn.servers import find_name_fault
 
 Role = Literal["user", "owner", "batch"]
 ROLES: tuple[Role, ...] = ("user", "owner", "batch")
@@ -28,23 +30,40 @@ _RANDOM_BYTES = 24
 _SHORTEST_SHOWN = 20
 _LONGEST_NOTE = 500
 _MOST_MODELS = 64
+_MOST_SERVERS = 64
 _LONGEST_MODEL = 100
 # The year 10000: beyond it nobody can spell the date.
 _LATEST = 253_402_300_800
 
 _COLUMNS = (
     "id, name, preview, created_at_ms, revoked_at_ms, expires_at_ms, models, note,"
-    " last_used_at_ms, role, digest"
+    " last_used_at_ms, role, digest, mcp_servers"
 )
+
+_Told = tuple[
+    int,
+    str,
+    str,
+    int,
+    int | None,
+    int | None,
+    str | None,
+    str,
+    int | None,
+    str,
+    bytes,
+    str | None,
+]
 
 _END = f"""UPDATE api_key SET revoked_at_ms = ? WHERE id = ? AND revoked_at_ms IS NULL
     RETURNING {_COLUMNS}"""  # noqa: S608 - constants
 
-_models_decoder: msgspec.json.Decoder[tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...])
+_names_decoder: msgspec.json.Decoder[tuple[str, ...]] = msgspec.json.Decoder(tuple[str, ...])
 
 
 class KeyRecord(msgspec.Struct, frozen=True):
-    """What is known of a key. Times are epoch seconds; ``models`` None means every model.
+    """What is known of a key. Times are epoch seconds; ``models`` None means every model,
+    ``mcp_servers`` None every server there is to ask for.
 
     ``preview`` is the secret's first 8 characters, "...", and its last 4. A key is active until
     ``revoked_at`` is set; an active one may still be expired.
@@ -60,6 +79,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     note: str
     last_used_at: float | None
     role: str
+    mcp_servers: tuple[str, ...] | None = None
 
 
 class StoredKey(msgspec.Struct, frozen=True):
@@ -79,10 +99,12 @@ class LoadedKeys(msgspec.Struct, frozen=True):
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a key that somebody may set; UNSET ones stay as they are."""
 
+    name: str | UnsetType = UNSET
     note: str | UnsetType = UNSET
     expires_at: float | UnsetType | None = UNSET
     models: tuple[str, ...] | UnsetType | None = UNSET
     role: str | UnsetType = UNSET
+    mcp_servers: tuple[str, ...] | UnsetType | None = UNSET
 
 
 # Secrets.
@@ -111,6 +133,8 @@ def preview_of(secret: str) -> str:
 def check_fields(wanted: Wanted, now: float) -> Row:
     """Return the columns for what is set in ``wanted``. Raises BadRequest naming the field."""
     row: Row = {}
+    if not isinstance(wanted.name, UnsetType):
+        row["name"] = check_name(wanted.name)
     if not isinstance(wanted.note, UnsetType):
         if len(wanted.note) > _LONGEST_NOTE:
             raise BadRequest(f"note must be at most {_LONGEST_NOTE} characters", param="note")
@@ -123,6 +147,8 @@ def check_fields(wanted: Wanted, now: float) -> Row:
         if wanted.role not in ROLES:
             raise BadRequest(f"role must be one of {', '.join(ROLES)}", param="role")
         row["role"] = wanted.role
+    if not isinstance(wanted.mcp_servers, UnsetType):
+        row["mcp_servers"] = _spell_servers(wanted.mcp_servers)
     return row
 
 
@@ -149,6 +175,20 @@ def _spell_models(models: tuple[str, ...] | None) -> str | None:
             f"models must be names of 1 to {_LONGEST_MODEL} characters", param="models"
         )
     return msgspec.json.encode(models).decode("utf-8")
+
+
+def _spell_servers(servers: tuple[str, ...] | None) -> str | None:
+    if servers is None:
+        return None
+    if len(servers) > _MOST_SERVERS:
+        raise BadRequest(
+            f"mcp_servers must name at most {_MOST_SERVERS} servers, or be null for every server",
+            param="mcp_servers",
+        )
+    for name in servers:
+        if (fault := find_name_fault(name)) is not None:
+            raise BadRequest(f"mcp_servers: {name[:80]!r}: {fault}", param="mcp_servers")
+    return msgspec.json.encode(sorted(set(servers))).decode("utf-8")
 
 
 # Rows. All of these run inside a transaction of the caller's.
@@ -230,9 +270,8 @@ def _execute(connection: sqlite3.Connection, statement: str, row: Row) -> sqlite
 
 
 def _read_row(row: tuple[object, ...]) -> StoredKey:
-    told: tuple[int, str, str, int, int | None, int | None, str | None, str, int | None, str, bytes]
-    told = row  # type: ignore[assignment] # the columns are STRICT: SQLite keeps their types
-    models = told[6]
+    told: _Told = row  # type: ignore[assignment] # STRICT columns keep their types
+    models, servers = told[6], told[11]
     record = KeyRecord(
         id=told[0],
         name=told[1],
@@ -240,9 +279,10 @@ def _read_row(row: tuple[object, ...]) -> StoredKey:
         created_at=from_ms(told[3]),
         revoked_at=maybe_from_ms(told[4]),
         expires_at=maybe_from_ms(told[5]),
-        models=None if models is None else _models_decoder.decode(models),
+        models=None if models is None else _names_decoder.decode(models),
         note=told[7],
         last_used_at=maybe_from_ms(told[8]),
         role=told[9],
+        mcp_servers=None if servers is None else _names_decoder.decode(servers),
     )
     return StoredKey(record, told[10])

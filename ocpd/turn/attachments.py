@@ -1,7 +1,7 @@
 """Pictures and files of a turn: how many, how large, and whether they can be what they say.
 
 What may live here: the check of a whole turn. What a dialect calls them is the dialect's; what
-becomes of them is ``claude.claim``'s.
+becomes of them is ``claude.messages``'s.
 """
 
 import binascii

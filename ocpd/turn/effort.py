@@ -25,11 +25,26 @@ class Effort(msgspec.Struct, frozen=True):
     is_told: bool = True
 
 
+def choose_default(thinking: str, effort: str) -> str:
+    """Return what counts for a request that is silent about reasoning, from the settings
+    ``thinking`` (off, auto or on) and ``defaultEffort``."""
+    if thinking == "off":
+        return "none"
+    if thinking == "on" and effort in QUIET:
+        return LEFT_TO_MODEL
+    return effort
+
+
 def choose_effort(
-    asked: str | None, default: str, levels: Sequence[str], *, can_stop: bool
+    asked: str | None,
+    default: str,
+    levels: Sequence[str],
+    *,
+    can_stop: bool,
+    field: str | None = None,
 ) -> Effort:
     """Choose for a model that has ``levels``, from the least to the most; ``can_stop``: thinking
-    can be switched off. ``default`` counts where nothing was ``asked``.
+    can be switched off. ``default`` counts where nothing was ``asked``, in the request's ``field``.
 
     Raises BadRequest for a level that was asked for and is not there; a default that is not
     becomes the highest there is.
@@ -42,8 +57,8 @@ def choose_effort(
         return Effort(None if wanted == LEFT_TO_MODEL else wanted)
     if asked is None:
         return Effort(levels[-1] if levels else None)
+    named = field or "reasoning_effort"
     raise BadRequest(
-        f"reasoning_effort: {asked!r} is not one that this model has: "
-        f"{', '.join((*QUIET, *levels))}",
-        param="reasoning_effort",
+        f"{named}: {asked!r} is not one that this model has: {', '.join((*QUIET, *levels))}",
+        param=named,
     )

@@ -5,7 +5,8 @@ matches over ``Event`` ends in ``assert_never``, so that a new event breaks the 
 place that cares.
 
 The order is a law: ``Started`` once, then deltas, then ``Finished`` or ``Failed`` once, then at
-most one ``Settled``. ``Failed`` may come at any time before ``Finished``.
+most one ``Settled``. ``Failed`` may come at any time before ``Finished``. The pieces of a call come
+after its beginning and before the next call's; together they are its arguments.
 """
 
 import enum
@@ -40,6 +41,23 @@ class Usage(msgspec.Struct, frozen=True):
         """All input tokens, cached or not."""
         return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
 
+    def plus(self, other: "Usage") -> "Usage":
+        """Return both together."""
+        return self._combine(other, 1)
+
+    def minus(self, other: "Usage") -> "Usage":
+        """Return what is left without ``other``; no count goes below 0."""
+        return self._combine(other, -1)
+
+    def _combine(self, other: "Usage", sign: int) -> "Usage":
+        return Usage(
+            max(0, self.input_tokens + sign * other.input_tokens),
+            max(0, self.cache_read_tokens + sign * other.cache_read_tokens),
+            max(0, self.cache_write_tokens + sign * other.cache_write_tokens),
+            max(0, self.output_tokens + sign * other.output_tokens),
+            max(0, self.reasoning_tokens + sign * other.reasoning_tokens),
+        )
+
 
 class Started(msgspec.Struct, frozen=True):
     """The upstream accepted the turn; nothing was said yet."""
@@ -57,6 +75,22 @@ class ReasoningDelta(msgspec.Struct, frozen=True):
     """A piece of thinking text, as it came."""
 
     text: str
+
+
+class CallBegun(msgspec.Struct, frozen=True):
+    """The model calls a tool of the caller's. ``index`` counts the calls of one answer from 0,
+    ``id`` is the upstream's."""
+
+    index: int
+    id: str
+    name: str
+
+
+class CallDelta(msgspec.Struct, frozen=True):
+    """A piece of the arguments of call ``index``, JSON text as it came."""
+
+    index: int
+    fragment: str
 
 
 class Finished(msgspec.Struct, frozen=True):
@@ -79,4 +113,6 @@ class Failed(msgspec.Struct, frozen=True):
     error: OcpdError
 
 
-Event = Started | TextDelta | ReasoningDelta | Finished | Settled | Failed
+Event = (
+    Started | TextDelta | ReasoningDelta | CallBegun | CallDelta | Finished | Settled | Failed
+)

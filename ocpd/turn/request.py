@@ -10,6 +10,8 @@ from typing import NewType
 
 import msgspec
 
+from ocpd.turn.servers import Server
+
 TurnId = NewType("TurnId", str)
 """32 hexadecimal digits, random; made at the edge. In every log line of the turn."""
 
@@ -141,6 +143,11 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     ("" is none). ``messages`` is never empty and ends with the user's. ``ignored`` names the
     fields of the request that were understood and will have no effect; ``dropped`` counts messages
     that were left out because all of them were too long.
+
+    ``reasoning_field`` is the field with which the request speaks of reasoning, be it ``effort`` or
+    something else; None: it does not. ``calls_as_functions``: the caller knows the older form of
+    tools, and wants its one call as ``function_call``. ``servers`` are the MCP servers whose tools
+    run on this machine, by name: those that join every request and those that this one asked for.
     """
 
     id: TurnId
@@ -151,10 +158,13 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool = False
     tools: tuple[Tool, ...] = ()
     tool_policy: ToolPolicy = ToolPolicy()
+    calls_as_functions: bool = False
+    servers: tuple[Server, ...] = ()
     format: AnswerFormat = AnswerFormat()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()
     effort: str | None = None
+    reasoning_field: str | None = None
     tells_reasoning: bool = True
     session: str | None = None
     user: str | None = None

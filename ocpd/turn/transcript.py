@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ocpd.turn.blank import is_blank
+from ocpd.turn.calls import cut_before, plain_id, read_arguments
 from ocpd.turn.request import (
     Document,
     Image,
@@ -30,9 +30,9 @@ ROOT = b""
 """The chain of a conversation without messages."""
 
 _DIGEST_BYTES = 16
-_PREFIXES = ("toolu_", "call_")
 
 _encoder = msgspec.json.Encoder()
+_sorted = msgspec.json.Encoder(order="sorted")
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -59,18 +59,10 @@ def chain_of(messages: Iterable[Message], start: bytes = ROOT) -> tuple[bytes, .
     return tuple(chain)
 
 
-def answer_of(text: str) -> Message:
-    """Return the message that an answer is, once the caller sends it back."""
-    return Message(Role.ASSISTANT, () if is_blank(text) else (Text(text),))
-
-
 def last_request(messages: tuple[Message, ...]) -> int:
-    """Return where the last run of the user's messages begins: what an edit of the last message,
-    or another answer to it, replaces."""
-    at = len(messages)
-    while at > 0 and messages[at - 1].role is Role.USER:
-        at -= 1
-    return at
+    """Return where the user's last request begins: what an edit of it, or another answer to it,
+    replaces. The calls that were made for it, and their results, are part of it."""
+    return cut_before(messages, len(messages))
 
 
 def count_answers(messages: Iterable[Message]) -> int:
@@ -85,19 +77,31 @@ def _normal_form(message: Message) -> bytes:
 
 def _normal_part(part: Part) -> Part:
     match part:
-        case ToolUse(id=name):
-            return msgspec.structs.replace(part, id=_plain_id(name))
+        case ToolUse(id=name, arguments=text):
+            return msgspec.structs.replace(part, id=plain_id(name), arguments=_plain_json(text))
         case ToolResult(id=name):
-            return msgspec.structs.replace(part, id=_plain_id(name))
+            return msgspec.structs.replace(part, id=plain_id(name))
         case Text() | Image() | Document() | Reasoning():
             return part
 
 
-def _plain_id(name: str) -> str:
-    # Some clients take our prefix for another dialect's and put their own.
-    for prefix in _PREFIXES:
-        name = name.removeprefix(prefix)
-    return "".join(character for character in name if character.isalnum())
+def _plain_json(text: str) -> str:
+    """Clients read the arguments and write them again, each in its own way."""
+    told = read_arguments(text)
+    return text if told is None else _sorted.encode(_plain_numbers(told)).decode()
+
+
+def _plain_numbers(value: object) -> object:
+    # 1.0 is 1 for a client that knows one kind of number.
+    match value:
+        case float() if value.is_integer():
+            return int(value)
+        case dict():
+            return {key: _plain_numbers(item) for key, item in value.items()}
+        case list():
+            return [_plain_numbers(item) for item in value]
+        case _:
+            return value
 
 
 def _digest(*parts: bytes) -> bytes:

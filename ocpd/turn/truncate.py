@@ -5,11 +5,24 @@ that grows by a message each turn keeps its beginning, and with it its process a
 cache, for many turns.
 """
 
+from typing import assert_never
+
 import msgspec
 
 from ocpd.errors import BadRequest
-from ocpd.turn.request import Message, Role, Text, Turn
-from ocpd.turn.transcript import last_request
+from ocpd.turn.calls import calls_of, is_results
+from ocpd.turn.request import (
+    Document,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
 
 _STEPS = 4
 
@@ -23,19 +36,16 @@ def truncate(turn: Turn, budget: int | None, *, may_drop: bool) -> Turn:
     """Return ``turn`` within ``budget`` characters (None: there is no bound); its ``dropped`` says
     how many messages went.
 
-    What is left begins with a message of the user's; the newest request and the system prompt
+    What is left begins with a message of the user's, or with a call of the model's where one
+    request has many; a call stays with its results, and the newest message and the system prompt
     always stay. Raises BadRequest ``context_length_exceeded`` if those alone are too long, or
     nothing may be dropped.
     """
     total = count_chars(turn)
     if budget is None or total <= budget:
         return turn
-    newest = last_request(turn.messages)
-    starts = [
-        at
-        for at, message in enumerate(turn.messages[: newest + 1])
-        if at > 0 and message.role is Role.USER
-    ]
+    newest = _begin_of_pair(turn.messages, len(turn.messages) - 1)
+    starts = [at for at in range(1, newest + 1) if _may_begin(turn.messages[at])]
     step = max(1, budget // _STEPS)
     before = _running(turn.messages)
     # To the first start beyond a whole number of steps: the same one until that is not enough.
@@ -60,5 +70,34 @@ def _running(messages: tuple[Message, ...]) -> list[int]:
     return sums
 
 
+def _may_begin(message: Message) -> bool:
+    if message.role is Role.USER:
+        return not is_results(message)
+    return bool(calls_of(message))
+
+
+def _begin_of_pair(messages: tuple[Message, ...], at: int) -> int:
+    """Where the run of messages begins that cannot be taken apart: a call and its results."""
+    while at > 0 and messages[at].role is Role.USER:
+        if messages[at - 1].role is not Role.USER and not is_results(messages[at]):
+            break
+        at -= 1
+    return at
+
+
 def _length(message: Message) -> int:
-    return sum(len(part.text) for part in message.parts if isinstance(part, Text))
+    return sum(_part_length(part) for part in message.parts)
+
+
+def _part_length(part: Part) -> int:
+    match part:
+        case Text(text=text):
+            return len(text)
+        case ToolUse(arguments=arguments):
+            return len(arguments)
+        case ToolResult(content=content):
+            return sum(len(piece.text) for piece in content if isinstance(piece, Text))
+        case Image() | Document() | Reasoning():
+            return 0
+        case _:
+            assert_never(part)

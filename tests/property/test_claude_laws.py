@@ -13,9 +13,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocpd.claude.claim import SPEAKS_FIRST, Sheet, message_uuid
 from ocpd.claude.lifecycle import State
+from ocpd.claude.limits import Sheet
 from ocpd.claude.lines import Lines, LineTooLong
+from ocpd.claude.messages import SPEAKS_FIRST, message_uuid
 from ocpd.claude.session import Session
 from ocpd.errors import Upstream
 from ocpd.turn.events import Event, Failed, Finished

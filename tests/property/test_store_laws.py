@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ocpd.errors import BadRequest
 from ocpd.store.ocp_source import OcpSource, read_source
+from ocpd.store.records import Wanted
 from ocpd.store.store import Store
 from ocpd.store.sums import UsageRow
 from ocpd.turn.request import TurnId
@@ -168,7 +169,7 @@ class Driver:
         if key is None:
             return
         try:
-            await self.store.keys.change(key.id, name=name)
+            await self.store.keys.change(key.id, Wanted(name=name))
         except BadRequest:
             assert name in ("admin", "7") or key.is_revoked or self._is_taken(name, key.id)
             return

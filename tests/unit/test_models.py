@@ -72,6 +72,9 @@ def test_the_figures_of_the_models_are_the_measured_ones(models: Models) -> None
         "claude-fable-5-2",
         "claude-haiku-5-5",
     ]
+    samplers = [m for m in models.listing if m.sampling]
+    assert [m.id for m in samplers] == ["claude-opus-4-6", "claude-sonnet-4-6", HAIKU]
+    assert all(m.thinking_off for m in samplers), "none takes them while it thinks"
 
 
 @pytest.mark.parametrize(
@@ -233,6 +236,7 @@ ROW = {
     "maxTokens": 32_000,
     "efforts": [],
     "thinkingOff": True,
+    "sampling": False,
 }
 
 

@@ -14,11 +14,13 @@ from ocpd.dialects.openai_chat.options import (
     read_effort,
     read_format,
     read_limits,
+    read_metadata,
     read_sampling,
     read_session,
     refuse_impossible,
 )
-from ocpd.dialects.openai_chat.tools import read_tools
+from ocpd.dialects.openai_chat.servers import read_servers
+from ocpd.dialects.openai_chat.tools import is_older_form, read_tools
 from ocpd.dialects.tally import counting
 from ocpd.errors import BadRequest
 from ocpd.turn.blank import is_blank
@@ -32,13 +34,16 @@ _PROMPT: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
 
 
 def decode_request(body: bytes, context: Context) -> Turn:
-    """Read a request. Raises BadRequest naming the field that does not fit, and nothing else."""
+    """Read a request. Raises BadRequest naming the field that does not fit, and otherwise only what
+    ``context`` raises."""
     request = _read_request(body)
     refuse_impossible(request)
     tools, policy = read_tools(request)
     options = request.stream_options
     model = context.resolve(_check_model(request.model))
     conversation = _read_messages(request)
+    metadata = read_metadata(request)
+    effort, reasoning_field = read_effort(request, metadata, context.effort)
     return Turn(
         id=context.turn_id,
         model=model,
@@ -48,13 +53,16 @@ def decode_request(body: bytes, context: Context) -> Turn:
         include_usage=(options is not None and options.include_usage) or False,
         tools=tools,
         tool_policy=policy,
+        calls_as_functions=is_older_form(request),
+        servers=read_servers(metadata, context),
         format=read_format(request),
         limits=read_limits(request),
         sampling=read_sampling(request),
-        effort=read_effort(request, context.effort),
+        effort=effort,
+        reasoning_field=reasoning_field,
         session=read_session(request, context.session),
         user=request.user,
-        ignored=list_ignored(request),
+        ignored=list_ignored(request, tools),
     )
 
 

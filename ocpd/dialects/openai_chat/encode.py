@@ -11,6 +11,8 @@ import msgspec
 from ocpd.dialects.sse import DONE, data_frame, escape_breaks
 from ocpd.errors import OcpdError
 from ocpd.turn.events import (
+    CallBegun,
+    CallDelta,
     Event,
     Failed,
     Finished,
@@ -23,7 +25,7 @@ from ocpd.turn.events import (
 )
 from ocpd.turn.request import Turn
 
-FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason = Literal["stop", "length", "tool_calls", "function_call", "content_filter"]
 
 FINISH_REASONS: dict[StopReason, FinishReason] = {
     StopReason.END_TURN: "stop",
@@ -70,13 +72,31 @@ class WireUsage(msgspec.Struct):
     completion_tokens_details: CompletionDetails
 
 
+class CalledFunction(msgspec.Struct):
+    """``function`` of a call, or the older ``function_call``."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct, kw_only=True):
+    """One element of ``tool_calls``."""
+
+    id: str
+    type: str = "function"
+    function: CalledFunction
+
+
 class AnswerMessage(msgspec.Struct, kw_only=True):
-    """``message`` of a choice. ``reasoning_content`` is only there if the model thought aloud."""
+    """``message`` of a choice. ``reasoning_content`` is only there if the model thought aloud,
+    ``content`` null if it called and said nothing."""
 
     role: str = "assistant"
-    content: str
+    content: str | None
     refusal: None = None
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: list[ToolCall] | msgspec.UnsetType = msgspec.UNSET
+    function_call: CalledFunction | msgspec.UnsetType = msgspec.UNSET
 
 
 class Choice(msgspec.Struct, kw_only=True):
@@ -134,6 +154,12 @@ def count_tokens(usage: Usage) -> WireUsage:
     )
 
 
+def _spell_reason(reason: StopReason, turn: Turn) -> FinishReason:
+    if reason is StopReason.TOOL_USE and turn.calls_as_functions:
+        return "function_call"
+    return FINISH_REASONS[reason]
+
+
 class StreamEncoder:
     """One chunk for each event, as server-sent events.
 
@@ -153,7 +179,7 @@ class StreamEncoder:
             + b',"choices":['
         )
         end = b',"usage":null}\n\n' if turn.include_usage else b"}\n\n"
-        self._include_usage = turn.include_usage
+        self._turn = turn
         self._choice = self._head + b'{"index":0,"delta":{'
         self._text = self._choice + b'"content":'
         self._reasoning = self._choice + b'"reasoning_content":'
@@ -172,6 +198,10 @@ class StreamEncoder:
                 return self._start() + self._text + escape_breaks(_encode(text)) + self._more
             case ReasoningDelta(text):
                 return self._start() + self._reasoning + escape_breaks(_encode(text)) + self._more
+            case CallBegun():
+                return self._start() + self._begin_call(event)
+            case CallDelta(index, fragment):
+                return self._choice + self._continue_call(index, fragment) + self._more
             case Started():
                 return self._start()
             case Finished(reason, usage):
@@ -190,10 +220,25 @@ class StreamEncoder:
         self._started = True
         return self._choice + b'"role":"assistant","content":""' + self._more
 
+    def _begin_call(self, call: CallBegun) -> bytes:
+        function = CalledFunction(call.name, "")
+        if self._turn.calls_as_functions:
+            return self._choice + b'"function_call":' + _encode(function) + self._more
+        told = _encode(ToolCall(id=call.id, function=function))
+        # The index is no part of a whole answer's calls.
+        delta = b'"tool_calls":[{"index":%d,%b]' % (call.index, told[1:])
+        return self._choice + delta + self._more
+
+    def _continue_call(self, index: int, fragment: str) -> bytes:
+        text = escape_breaks(_encode(fragment))
+        if self._turn.calls_as_functions:
+            return b'"function_call":{"arguments":%b}' % text
+        return b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (index, text)
+
     def _finish(self, reason: StopReason, usage: Usage) -> bytes:
         self._ended = True
-        frames = self._choice + self._last % _encode(FINISH_REASONS[reason])
-        if self._include_usage:
+        frames = self._choice + self._last % _encode(_spell_reason(reason, self._turn))
+        if self._turn.include_usage:
             frames += self._head + b'],"usage":' + _encode(count_tokens(usage)) + b"}\n\n"
         return frames + DONE
 
@@ -208,6 +253,7 @@ class FoldingEncoder:
         self._created = created
         self._texts: list[str] = []
         self._reasonings: list[str] = []
+        self._calls: list[tuple[CallBegun, list[str]]] = []
         self._ended = False
 
     def feed(self, event: Event) -> bytes:
@@ -219,6 +265,10 @@ class FoldingEncoder:
                 self._texts.append(text)
             case ReasoningDelta(text):
                 self._reasonings.append(text)
+            case CallBegun():
+                self._calls.append((event, []))
+            case CallDelta(fragment=fragment):
+                self._calls[-1][1].append(fragment)
             case Finished(reason, usage):
                 self._ended = True
                 return _encode(self._fold(reason, usage))
@@ -232,14 +282,23 @@ class FoldingEncoder:
         return b""
 
     def _fold(self, reason: StopReason, usage: Usage) -> Completion:
+        calls = [
+            ToolCall(id=call.id, function=CalledFunction(call.name, "".join(pieces)))
+            for call, pieces in self._calls
+        ]
+        text = "".join(self._texts)
         message = AnswerMessage(
-            content="".join(self._texts),
+            content=None if calls and not text else text,
             reasoning_content="".join(self._reasonings) or msgspec.UNSET,
         )
+        if calls and self._turn.calls_as_functions:
+            message.function_call = calls[0].function
+        elif calls:
+            message.tool_calls = calls
         return Completion(
             id=f"chatcmpl-{self._turn.id}",
             created=self._created,
             model=self._turn.model,
-            choices=(Choice(message=message, finish_reason=FINISH_REASONS[reason]),),
+            choices=(Choice(message=message, finish_reason=_spell_reason(reason, self._turn)),),
             usage=count_tokens(usage),
         )

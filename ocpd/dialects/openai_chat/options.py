@@ -1,20 +1,24 @@
 """The knobs of a request: form of the answer, limits, sampling, who asks.
 
-What may live here: checks of single fields, and the list of those that have no effect.
+What may live here: checks of single fields, and the list of those that have no effect. Whether
+sampling has one depends on the model: that is decided later.
 """
+
+from collections.abc import Sequence
 
 import msgspec
 
 from ocpd.dialects.body import is_given, read_small
 from ocpd.dialects.openai_chat import wire
 from ocpd.errors import BadRequest
-from ocpd.turn.request import AnswerFormat, Limits, Sampling, Shape
+from ocpd.turn.request import AnswerFormat, Limits, Sampling, Shape, Tool
 
 _MAX_STOPS = 16
 _MAX_SESSION = 128
 _STOP: msgspec.json.Decoder[str | list[str]] = msgspec.json.Decoder(str | list[str])
 _MODALITIES: msgspec.json.Decoder[list[str]] = msgspec.json.Decoder(list[str])
 _BIAS: msgspec.json.Decoder[dict[str, float]] = msgspec.json.Decoder(dict[str, float])
+_METADATA: msgspec.json.Decoder[wire.Metadata] = msgspec.json.Decoder(wire.Metadata)
 _EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -94,17 +98,32 @@ def _read_schema(wanted: wire.ResponseFormat) -> AnswerFormat:
     return AnswerFormat(Shape.SCHEMA, schema.copy(), inner.name, inner.strict or False)
 
 
-def read_effort(request: wire.Request, header: str | None) -> str | None:
-    """Read how hard the model should think, in the API's words; None leaves it to the model. The
-    body wins over the ``header``."""
-    field, effort = "reasoning_effort", request.reasoning_effort
-    if effort is None and request.reasoning is not None:
-        field, effort = "reasoning.effort", request.reasoning.effort
-    if effort is None:
-        field, effort = "x-effort", header
-    if effort is not None and effort not in _EFFORTS:
-        raise BadRequest(f"{field}: expected one of {', '.join(_EFFORTS)}", param=field)
-    return effort
+def read_metadata(request: wire.Request) -> wire.Metadata:
+    """Read what the caller's notes say that means something here. Raises BadRequest for what is no
+    object, or too large."""
+    return read_small(request.metadata, _METADATA, "metadata") or wire.Metadata()
+
+
+def read_effort(
+    request: wire.Request, metadata: wire.Metadata, header: str | None
+) -> tuple[str | None, str | None]:
+    """Read how hard the model should think, in the API's words, and the field that said so.
+
+    Without a level the field is the one that speaks of reasoning otherwise; None if none does.
+    """
+    reasoning = request.reasoning
+    for field, effort in (
+        ("reasoning_effort", request.reasoning_effort),
+        ("reasoning.effort", reasoning and reasoning.effort),
+        ("x-effort", header),
+        ("metadata.effort", metadata.effort),
+    ):
+        if effort is None:
+            continue
+        if effort not in _EFFORTS:
+            raise BadRequest(f"{field}: expected one of {', '.join(_EFFORTS)}", param=field)
+        return effort, field
+    return None, None if reasoning is None else "reasoning"
 
 
 def read_session(request: wire.Request, header: str | None) -> str | None:
@@ -123,7 +142,7 @@ def read_session(request: wire.Request, header: str | None) -> str | None:
     return None
 
 
-def list_ignored(request: wire.Request) -> tuple[str, ...]:
+def list_ignored(request: wire.Request, tools: Sequence[Tool]) -> tuple[str, ...]:
     """Name the fields that were understood and will have no effect in this version, sorted."""
     bias = read_small(request.logit_bias, _BIAS, "logit_bias")
     effects: dict[str, object] = {
@@ -133,9 +152,7 @@ def list_ignored(request: wire.Request) -> tuple[str, ...]:
         "presence_penalty": request.presence_penalty,
         "seed": request.seed is not None,
         "service_tier": request.service_tier not in (None, "auto", "default"),
-        "temperature": request.temperature is not None,
-        "top_k": request.top_k is not None,
-        "top_p": request.top_p is not None,
+        "tools.strict": any(tool.strict for tool in tools),
         "verbosity": request.verbosity,
     }
     return tuple(field for field, asked in effects.items() if asked)

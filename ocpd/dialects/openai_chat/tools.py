@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ocpd.dialects.body import is_given
+from ocpd.dialects.body import is_given, read_body
 from ocpd.dialects.openai_chat import wire
 from ocpd.errors import BadRequest
 from ocpd.turn.request import Tool, ToolMode, ToolPolicy
@@ -17,6 +17,8 @@ from ocpd.turn.request import Tool, ToolMode, ToolPolicy
 # What the API behind takes as a name of a tool.
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _MODES = {"auto": ToolMode.AUTO, "none": ToolMode.NONE, "required": ToolMode.REQUIRED}
+_SCHEMA: msgspec.json.Decoder[wire.SchemaHead] = msgspec.json.Decoder(wire.SchemaHead)
+_EMPTY = re.compile(rb"\{\s*\}")
 _NO_PARAMETERS = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
@@ -36,7 +38,8 @@ def read_tools(request: wire.Request) -> tuple[tuple[Tool, ...], ToolPolicy]:
     for name in names or ():
         if name not in known:
             raise BadRequest(f"{field}: there is no tool {name[:128]!r} in tools", param=field)
-    parallel = request.parallel_tool_calls is not False
+    # The older form has no words for two calls in one answer.
+    parallel = request.parallel_tool_calls is not False and not is_older_form(request)
     if mode is ToolMode.NAMED and names:
         return tools, ToolPolicy(mode, names[0], parallel)
     if names is not None:
@@ -45,6 +48,11 @@ def read_tools(request: wire.Request) -> tuple[tuple[Tool, ...], ToolPolicy]:
     if mode is ToolMode.REQUIRED and not tools:
         raise BadRequest(f"{field}: a call is required, but there are no tools", param=field)
     return tools, ToolPolicy(mode, None, parallel)
+
+
+def is_older_form(request: wire.Request) -> bool:
+    """Whether the tools come as ``functions``."""
+    return bool(request.functions) and not request.tools
 
 
 def _read_list(request: wire.Request) -> tuple[Tool, ...]:
@@ -81,12 +89,25 @@ def _find_functions(request: wire.Request) -> Sequence[tuple[str, wire.Function]
 def _read_function(function: wire.Function, at: str) -> Tool:
     schema = _NO_PARAMETERS
     if is_given(function.parameters):
-        if not bytes(function.parameters).lstrip().startswith(b"{"):
-            path = f"{at}.parameters"
-            raise BadRequest(f"{path}: expected object", param=path)
-        # A copy: a Raw of the body would keep all of it for as long as the turn lives.
-        schema = function.parameters.copy()
+        schema = _read_schema(function.parameters, f"{at}.parameters")
     return Tool(function.name, function.description or "", schema, function.strict or False)
+
+
+def _read_schema(raw: msgspec.Raw, path: str) -> msgspec.Raw:
+    head = read_body(raw, _SCHEMA, path)
+    if head.type is msgspec.UNSET:
+        text = bytes(raw)
+        if _EMPTY.fullmatch(text):
+            return _NO_PARAMETERS
+        # The API behind wants the type; what else there is stays as it was written.
+        return msgspec.Raw(b'{"type":"object",' + text[1:])
+    if head.type != "object":
+        raise BadRequest(
+            f"{path}.type: {head.type[:64]!r} cannot be parameters; expected 'object'",
+            param=f"{path}.type",
+        )
+    # A copy: a Raw of the body would keep all of it for as long as the turn lives.
+    return raw.copy()
 
 
 def _read_function_call(choice: str | wire.Named | None) -> tuple[ToolMode, list[str] | None]:

@@ -156,6 +156,19 @@ class Reasoning(msgspec.Struct, gc=False):
     effort: str | None = None
 
 
+class Metadata(msgspec.Struct, gc=False):
+    """``metadata``: the caller's own notes, and among them what has no field of its own here."""
+
+    effort: str | None = None
+    mcp_servers: list[str] | str | None = None
+
+
+class SchemaHead(msgspec.Struct, gc=False):
+    """What must be known of a JSON schema of parameters."""
+
+    type: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class Request(msgspec.Struct, gc=False):
     """The body. ``input`` and ``prompt`` stand in for ``messages`` in the product's older
     clients; they are decoded only when they count."""
@@ -198,6 +211,7 @@ class Request(msgspec.Struct, gc=False):
     function_call: str | Named | None = None
     parallel_tool_calls: bool | None = None
     # Who asks.
+    metadata: msgspec.Raw = ABSENT
     session_id: str | None = None
     conversation_id: str | None = None
     user: str | None = None

@@ -142,6 +142,23 @@ def test_a_change_touches_what_is_sent_and_nothing_else(tmp_path):
     in_house(tmp_path, play)
 
 
+def test_a_key_may_be_kept_to_some_servers(tmp_path):
+    async def play(house: House) -> None:
+        await house.unix("POST", "/api/keys", {"name": "one"})
+        await house.unix("POST", "/api/keys", {"name": "two", "mcp_servers": ["web", "files"]})
+        await house.unix("POST", "/api/keys", {"name": "three", "mcp_servers": []})
+        told = [(await house.unix("GET", f"/api/keys/{key}")).json for key in ("one", "two", "3")]
+        assert [key["mcp_servers"] for key in told] == [None, ["files", "web"], []]
+        changed = await house.unix("PATCH", "/api/keys/one", {"mcp_servers": ["web"]})
+        assert changed.json["mcp_servers"] == ["web"]
+        kept = await house.unix("PATCH", "/api/keys/one", {"note": "x"})
+        assert kept.json["mcp_servers"] == ["web"]
+        freed = await house.unix("PATCH", "/api/keys/one", {"mcp_servers": None})
+        assert freed.json["mcp_servers"] is None
+
+    in_house(tmp_path, play)
+
+
 def test_a_key_may_expire_in_days(tmp_path):
     async def play(house: House) -> None:
         await house.unix("POST", "/api/keys", {"name": "one", "expires_in_days": 30})
@@ -170,6 +187,9 @@ BAD_BODIES = [
     ({"models": "opus"}, "models"),
     ({"models": ["gpt-4"]}, "models"),
     ({"models": []}, "models"),
+    ({"mcp_servers": "files"}, "mcp_servers"),
+    ({"mcp_servers": ["a b"]}, "mcp_servers"),
+    ({"mcp_servers": ["x" * 200]}, "mcp_servers"),
     ({"expires_at": "tomorrow"}, "expires_at"),
     ({"expires_at": "2001-01-01"}, "expires_at"),
     ({"expires_in_days": 0}, "expires_in_days"),

@@ -10,16 +10,10 @@ from typing import Any
 
 import msgspec
 
-from ocpd.claude.claim import (
-    Applied,
-    Sheet,
-    Step,
-    find_limits,
-    message_uuid,
-    write_claim,
-    write_limits,
-)
+from ocpd.claude.claim import write_claim
+from ocpd.claude.limits import Applied, Sheet, find_limits, write_limits
 from ocpd.claude.listener import Listener
+from ocpd.claude.messages import Step, message_uuid
 from ocpd.claude.session import Session
 from ocpd.claude.wire import (
     AssistantFrame,
@@ -30,6 +24,8 @@ from ocpd.claude.wire import (
     decode_frame,
 )
 from ocpd.turn.events import (
+    CallBegun,
+    CallDelta,
     Event,
     Failed,
     Finished,
@@ -38,13 +34,16 @@ from ocpd.turn.events import (
     Started,
     TextDelta,
 )
-from ocpd.turn.request import Limits, Message, Role, Text, Turn, TurnId
+from ocpd.turn.request import Limits, Message, Role, Text, Tool, Turn, TurnId
 
 TURN_ID = TurnId("0123456789abcdef0123456789abcdef")
 MODEL = "claude-sonnet-5-5"
 SIGN_IN = "claude auth login"
 PROMPT = message_uuid(TURN_ID, 0)
 """The uuid of the prompt of a turn without history."""
+
+LOOKUP = Tool("lookup", "Looks something up.", msgspec.Raw(b'{"type":"object"}'))
+"""A tool of the caller's."""
 
 Frame = dict[str, Any]
 
@@ -72,6 +71,7 @@ def ask(
     model: str = MODEL,
     max_tokens: int | None = None,
     turn_id: TurnId = TURN_ID,
+    tools: tuple[Tool, ...] = (),
 ) -> Turn:
     """A turn; without messages it is one short question."""
     return Turn(
@@ -80,6 +80,7 @@ def ask(
         messages=messages or (user("hi there"),),
         system=system,
         limits=Limits(max_tokens=max_tokens),
+        tools=tools,
     )
 
 
@@ -88,6 +89,18 @@ def claimed(*messages: Message, sheet: Sheet | None = None) -> Session:
     turn = ask(*messages)
     session = Session(turn.model, SIGN_IN)
     session.claim(turn, sheet or Sheet())
+    session.data_to_send()
+    return session
+
+
+def holding(*ids: str) -> Session:
+    """A child whose answer calls ``lookup`` once for each of ``ids``, and waits for the results."""
+    turn = ask(tools=(LOOKUP,))
+    session = Session(turn.model, SIGN_IN)
+    session.claim(turn, Sheet())
+    names = ids or ("toolu_1",)
+    hear(session, begin(), *(call(name, at) for at, name in enumerate(names)))
+    hear(session, *(calling(name, at) for at, name in enumerate(names)), stop("tool_use"))
     session.data_to_send()
     return session
 
@@ -104,7 +117,7 @@ def hear(session: Session, *frames: object) -> list[Event]:
 
 def listen() -> Listener:
     """Somebody who reads one turn's frames."""
-    return Listener(MODEL, SIGN_IN)
+    return Listener(ask(), SIGN_IN)
 
 
 def tell(listener: Listener, *frames: Frame, limit: RateLimitInfo | None = None) -> list[Event]:
@@ -155,6 +168,41 @@ def thought(piece: str) -> Frame:
     """A piece of thinking."""
     delta = {"type": "thinking_delta", "thinking": piece}
     return stream({"type": "content_block_delta", "index": 0, "delta": delta})
+
+
+def block(kind: str, index: int = 0, **more: object) -> Frame:
+    """The upstream begins a block."""
+    told = {"type": kind, **more}
+    return stream({"type": "content_block_start", "index": index, "content_block": told})
+
+
+def call(name: str, index: int = 0, tool: str = "lookup") -> Frame:
+    """The model begins a call with the id ``name``."""
+    return block("tool_use", index, id=name, name=tool, input={})
+
+
+def fragment(piece: str, index: int = 0) -> Frame:
+    """A piece of a call's arguments."""
+    delta = {"type": "input_json_delta", "partial_json": piece}
+    return stream({"type": "content_block_delta", "index": index, "delta": delta})
+
+
+def end_block(index: int = 0) -> Frame:
+    """A block is complete."""
+    return stream({"type": "content_block_stop", "index": index})
+
+
+def mcp(method: str, request_id: str = "cli-1", **message: object) -> Frame:
+    """The CLI says something to our MCP server."""
+    told = {"jsonrpc": "2.0", "method": method, **message}
+    asked = {"subtype": "mcp_message", "server_name": "c", "message": told}
+    return {"type": "control_request", "request_id": request_id, "request": asked}
+
+
+def calling(name: str, number: int = 0, tool: str = "lookup") -> Frame:
+    """The CLI wants the result of the call ``name``."""
+    params = {"name": tool, "arguments": {}, "_meta": {"claudecode/toolUseId": name}}
+    return mcp("tools/call", f"call-{number}", id=number, params=params)
 
 
 def stop(reason: str | None = "end_turn", usage: Frame | None = None) -> Frame:
@@ -224,11 +272,13 @@ _LETTERS: dict[type, str] = {
     Started: "s",
     TextDelta: "t",
     ReasoningDelta: "r",
+    CallBegun: "c",
+    CallDelta: "d",
     Finished: "F",
     Failed: "X",
     Settled: "e",
 }
-_ORDER = re.compile(r"(s[tr]*)?|s[tr]*Fe?|(s[tr]*)?Xe?")
+_ORDER = re.compile(r"(s[trcd]*)?|s[trcd]*Fe?|(s[trcd]*)?Xe?")
 
 
 def assert_in_order(events: Iterable[Event]) -> None:

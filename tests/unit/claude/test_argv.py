@@ -45,6 +45,7 @@ def test_the_command_is_exactly_this() -> None:
     assert build_argv("/opt/claude", "claude-sonnet-5-5") == (
         *("/opt/claude", "--input-format", "stream-json", "--output-format", "stream-json"),
         *("--verbose", "--include-partial-messages", "--tools", "", "--strict-mcp-config"),
+        *("--allowedTools", "mcp__c", "--settings", '{"attribution":{"commit":"","pr":""}}'),
         *("--setting-sources", "", "--no-session-persistence"),
         *("--thinking-display", "summarized", "--model=claude-sonnet-5-5"),
     )
@@ -81,6 +82,15 @@ def test_what_is_not_set_is_not_made_up() -> None:
         "DISABLE_AUTO_COMPACT",
         "CLAUDE_CODE_TOTAL_TOKENS_REMINDER",
         "CLAUDE_CODE_MAX_RETRIES",
+        # For the caller's tools.
+        "CLAUDE_AGENT_SDK_MCP_NO_PREFIX",
+        "CLAUDE_CODE_MAX_MCP_DESCRIPTION_LENGTH",
+        "CLAUDE_CODE_MAX_TOOL_USE_CONCURRENCY",
+        "CLAUDE_CODE_MCP_AUTO_BACKGROUND_MS",
+        "CLAUDE_CODE_SDK_MCP_TOOL_IDLE_TIMEOUT",
+        "ENABLE_TOOL_SEARCH",
+        "MAX_MCP_OUTPUT_TOKENS",
+        "MCP_TOOL_TIMEOUT",
     }
 
 

@@ -6,16 +6,13 @@ any text are in ``tests/property/test_claude_laws.py``.
 
 import uuid
 
+import msgspec
 import pytest
 
-from ocpd.claude.claim import (
-    MIN_THINKING_BUDGET,
-    SPEAKS_FIRST,
-    Sheet,
-    message_uuid,
-    write_interrupt,
-    write_unsupported,
-)
+from ocpd.claude.claim import write_interrupt
+from ocpd.claude.frames import write_unsupported
+from ocpd.claude.limits import MIN_THINKING_BUDGET, Sheet
+from ocpd.claude.messages import SPEAKS_FIRST, message_uuid
 from ocpd.errors import Bug
 from ocpd.turn.request import Message, Reasoning, Role, Text, Turn, TurnId
 from tests.unit.claude.stage import (
@@ -39,8 +36,10 @@ def requests(turn: Turn, sheet: Sheet) -> list[Frame]:
 
 
 def max_tokens(request: Frame) -> str:
-    wanted: str = request["settings"]["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"]
-    return wanted
+    env: dict[str, str] = request["settings"]["env"]
+    if "CLAUDE_CODE_EXTRA_BODY" in env:
+        return str(msgspec.json.decode(env["CLAUDE_CODE_EXTRA_BODY"])["max_tokens"])
+    return env["CLAUDE_CODE_MAX_OUTPUT_TOKENS"]
 
 
 def test_a_short_turn_is_one_write() -> None:

@@ -6,8 +6,8 @@ matter, and that no sequence of frames breaks the order, is in the property test
 
 import pytest
 
-from ocpd.claude.claim import message_uuid
 from ocpd.claude.lifecycle import IllegalMove, State
+from ocpd.claude.messages import message_uuid
 from ocpd.claude.session import Session
 from ocpd.errors import Died, Upstream
 from ocpd.turn.events import Event, Failed, Settled, Started, TextDelta, Usage
@@ -27,6 +27,7 @@ from tests.unit.claude.stage import (
     failure,
     granted,
     hear,
+    holding,
     kinds,
     refused,
     requesting,
@@ -375,6 +376,8 @@ def in_state(state: State) -> Session:
             session = claimed()
             hear(session, begin(), text("Hi"), stop(), result())
             return session
+        case State.HOLDING:
+            return holding()
         case State.REWINDING:
             session = in_state(State.RESTING)
             session.rewind(0)

@@ -2,8 +2,9 @@
 
 import pytest
 
-from ocpd.claude.claim import Sheet, message_uuid
 from ocpd.claude.lifecycle import IllegalMove, State
+from ocpd.claude.limits import Sheet
+from ocpd.claude.messages import message_uuid
 from ocpd.claude.session import Session
 from ocpd.errors import Died
 from ocpd.turn.events import Failed, Finished, Settled

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from ocpd.claude.claim import Sheet
+from ocpd.claude.limits import Sheet
 from ocpd.claude.session import Session
 from ocpd.turn.events import Event, Failed, Finished, ReasoningDelta, TextDelta
 from ocpd.turn.request import Turn

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -127,5 +128,64 @@ def test_a_table_that_was_read_afresh_counts_only_for_the_settings_it_was_read_f
             assert live.models is before
             await live.apply(wanted)
             assert live.settings.max_concurrent == 3
+
+    run(main())
+
+
+def write_servers(path: Path, name: str) -> str:
+    path.write_text(f'{{"mcpServers": {{"{name}": {{"command": "/bin/true"}}}}}}')
+    path.chmod(0o600)
+    return str(path)
+
+
+def test_a_registry_is_followed_when_it_is_named_and_when_it_is_read_again(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "servers.json"
+
+    async def main() -> None:
+        async with open_live(environ, monkeypatch) as live:
+            conditions = live._parts.conditions
+            assert conditions.registry.named is None
+            wanted = changed(live, mcp_registry=write_servers(file, "one"))
+            live.check(wanted)
+            await live.apply(wanted)
+            assert list(conditions.registry.named or ()) == ["one"]
+            # An unrelated change does not read it.
+            file.write_text("{")
+            unrelated = changed(live, max_concurrent=3)
+            live.check(unrelated)
+            await live.apply(unrelated)
+            assert list(conditions.registry.named or ()) == ["one"]
+            same = changed(live)
+            with pytest.raises(SettingsError, match="mcpRegistry"):
+                live.check_afresh(same)
+            write_servers(file, "two")
+            live.check_afresh(same)
+            assert list(conditions.registry.named or ()) == ["one"]
+            await live.apply(same)
+            assert list(live.registry.named or ()) == ["two"]
+            assert conditions.registry is live.registry
+            await live.apply(changed(live, mcp_registry=""))
+            assert conditions.registry.named is None
+
+    run(main())
+
+
+def test_servers_that_cannot_be_and_tools_for_root_are_refused_before_anything_moves(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = write_servers(tmp_path / "servers.json", "one")
+    Path(path).chmod(0o644)
+
+    async def main() -> None:
+        async with open_live(environ, monkeypatch) as live:
+            with pytest.raises(SettingsError, match="chmod 600"):
+                live.check(changed(live, mcp_config=path))
+            monkeypatch.setattr(os, "geteuid", lambda: 0)
+            with pytest.raises(SettingsError, match="never as root"):
+                live.check(changed(live, skip_permissions=True))
+            with pytest.raises(SettingsError, match="without keys"):
+                live.check(changed(live, allowed_tools="Read", bind="0.0.0.0"))
 
     run(main())

@@ -1,14 +1,26 @@
 """The start: what was changed at run time is laid over the rest as far as it fits, and the socket
 is where its user looks for it."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from ocpd.daemon.start import Door, Start, find_door, is_loopback, load_with
+from ocpd.daemon.start import (
+    MOST_TOOLS,
+    Door,
+    Start,
+    check_server_tools,
+    check_start,
+    find_door,
+    is_loopback,
+    load_with,
+    read_tools,
+)
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.load import load_settings
+from ocpd.settings.values import Settings
 from tests.unit.api.stage import MODELS
 
 
@@ -86,3 +98,92 @@ def test_the_socket_is_where_its_user_looks(environ: dict[str, str], door: Door)
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "example.com", "localhost.evil", "10.0.0.1"])
 def test_only_this_machine_is_loopback(host: str) -> None:
     assert not is_loopback(host)
+
+
+# Tools that run on this machine.
+
+
+def tools_refusal(*, keys: bool = False, root: bool = False, **changes: object) -> str:
+    """Why these settings are refused; "" if they are not."""
+    settings = Settings(**changes)  # type: ignore[arg-type] # what a test wants
+    try:
+        check_server_tools(settings, has_keys_required=keys, is_root=root)
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0", "::", "host.test"])
+def test_without_tools_anybody_may_be_let_in(bind: str) -> None:
+    assert tools_refusal(bind=bind, root=True) == ""
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.168.1.2", "host.test"])
+@pytest.mark.parametrize(
+    ("setting", "tools"),
+    [
+        ("allowedTools", {"allowed_tools": "Read"}),
+        ("skipPermissions", {"skip_permissions": True}),
+        ("skipPermissions", {"skip_permissions": True, "allowed_tools": "Read"}),
+    ],
+)
+def test_tools_are_for_this_machine_or_for_keys(
+    bind: str, setting: str, tools: dict[str, object]
+) -> None:
+    told = tools_refusal(bind=bind, **tools)
+    assert told.startswith(f"{setting}: not with bind {bind!r} and without keys")
+    assert tools_refusal(bind=bind, keys=True, **tools) == ""
+    assert tools_refusal(**tools) == ""
+
+
+def test_permissions_are_never_skipped_as_root() -> None:
+    for keys in (True, False):
+        told = tools_refusal(skip_permissions=True, root=True, keys=keys)
+        assert told.startswith("skipPermissions: never as root")
+    assert tools_refusal(allowed_tools="Read", root=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "tools"),
+    [("", ()), ("Read", ("Read",)), (" Read, Bash ,Read", ("Bash", "Read"))],
+)
+def test_tools_are_named_by_a_comma_list(text: str, tools: tuple[str, ...]) -> None:
+    assert read_tools(Settings(allowed_tools=text)) == tools
+
+
+@pytest.mark.parametrize(
+    "name", ["", "read", "Bash(git *)", "mcp__files", "*", "--model=x", "Bash Read", "Ü", "X" * 65]
+)
+def test_what_the_cli_would_pass_over_is_refused(name: str) -> None:
+    told = tools_refusal(allowed_tools=f"Read,{name}")
+    assert told.startswith(f"allowedTools: {name!r} is no tool")
+
+
+def test_there_is_a_most_of_tools() -> None:
+    names = ",".join(f"T{number}" for number in range(MOST_TOOLS + 1))
+    assert "at most" in tools_refusal(allowed_tools=names)
+
+
+def test_a_start_with_tools_for_strangers_or_root_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for field in ("CLAUDE_ALLOWED_TOOLS", "CLAUDE_SKIP_PERMISSIONS"):
+        environ = {field: "true" if field.endswith("PERMISSIONS") else "Read", "CLAUDE_BIND": "::"}
+        with pytest.raises(SettingsError, match="whoever reaches that address"):
+            check_start(load_settings({}, environ).settings, MODELS, {})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(SettingsError, match="never as root"):
+        check_start(Settings(skip_permissions=True), MODELS, {})
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    check_start(Settings(skip_permissions=True, allowed_tools="Read"), MODELS, {})
+
+
+def test_a_start_with_a_registry_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "servers.json"
+    path.write_text('{"mcpServers": {"one": {}}}')
+    path.chmod(0o600)
+    with pytest.raises(SettingsError, match=r"mcpRegistry: .*mcpServers\.one: .*`command`"):
+        load_with(start_of({"mcpRegistry": str(path)}), {})
+    # Changed at run time, it is left out like anything that does not fit any more.
+    loaded = load_with(start_of(), {"mcpRegistry": str(path), "spares": 2})
+    assert loaded.runtime == {"spares": 2}

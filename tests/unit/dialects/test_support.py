@@ -34,12 +34,8 @@ def make_turn(*parts: Part, **fields: object) -> Turn:
 @pytest.mark.parametrize(
     ("turn", "param"),
     [
-        (make_turn(tools=(TOOL,)), "tools"),
-        (make_turn(tools=(TOOL,), tool_policy=ToolPolicy(ToolMode.REQUIRED)), "tools"),
         (make_turn(format=AnswerFormat(Shape.JSON)), "response_format"),
         (make_turn(format=AnswerFormat(Shape.SCHEMA, msgspec.Raw(b"{}"))), "response_format"),
-        (make_turn(ToolUse("1", "f", "{}")), "messages"),
-        (make_turn(ToolResult("1", ())), "messages"),
     ],
 )
 def test_what_would_be_answered_wrongly_is_refused(turn: Turn, param: str) -> None:
@@ -56,6 +52,8 @@ def test_what_would_be_answered_wrongly_is_refused(turn: Turn, param: str) -> No
     [
         make_turn(),
         make_turn(Reasoning("hm")),
+        make_turn(ToolUse("1", "f", "{}"), ToolResult("1", ())),
+        make_turn(tools=(TOOL,), tool_policy=ToolPolicy(ToolMode.REQUIRED)),
         make_turn(tools=(TOOL,), tool_policy=ToolPolicy(ToolMode.NONE)),
         make_turn(limits=Limits(max_tokens=1, stop=("x",))),
     ],

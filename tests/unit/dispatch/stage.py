@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
-from ocpd.claude.claim import Sheet
+from ocpd.claude.limits import Sheet
 from ocpd.dispatch.admission import Admission
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.job import Job, TimeLimits

@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from ocpd.claude.claim import Sheet
+from ocpd.claude.limits import Sheet
 from ocpd.dispatch.hall import MAX_ATTEMPTS
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.errors import Bug, HistoryRefused, Overloaded, Upstream

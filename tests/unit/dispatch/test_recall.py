@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from ocpd.claude.claim import Sheet
+from ocpd.claude.limits import Sheet
 from ocpd.dispatch.job import Job
 from ocpd.dispatch.recall import Recall
 from ocpd.errors import Unauthorized, Upstream

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ocpd.claude.argv import Lane, build_argv, build_environment
-from ocpd.claude.claim import Sheet
+from ocpd.claude.limits import Sheet
 from ocpd.pool.child import Child, Spec
 from ocpd.pool.fleet import PoolLimits
 from ocpd.pool.home import empty_directory

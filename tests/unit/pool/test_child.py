@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from ocpd.claude.claim import Sheet
 from ocpd.claude.lifecycle import State
+from ocpd.claude.limits import Sheet
 from ocpd.errors import Died, Upstream
 from ocpd.pool import child as pool_child
 from ocpd.pool.child import INBOX_HIGH, Child

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocpd.claude.claim import Sheet
+from ocpd.claude.limits import Sheet
 from ocpd.pool.child import Child
 from ocpd.pool.reaper import Patience, retire, settle
 from tests.kit.fake_script import FakeScript, Silent

@@ -343,6 +343,32 @@ def test_another_proxy_s_own_names_always_count() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "means"),
+    [
+        *((said, "on") for said in ("true", "1", "yes", "on", "True", "YES")),
+        *((said, "off") for said in ("false", "0", "no", "off", "False", "Off")),
+        ("auto", "auto"),
+    ],
+)
+def test_a_choice_between_on_and_off_takes_the_words_of_a_switch(said: str, means: str) -> None:
+    assert load_settings({}, {"ENABLE_THINKING": said}).settings.thinking == means
+    assert load_settings({"thinking": said}, {}).settings.thinking == means
+
+
+def test_a_switch_in_the_file_is_a_switch() -> None:
+    assert load_settings({}, {}, {"thinking": True}).settings.thinking == "on"
+    assert load_settings({}, {}, {"thinking": False}).settings.thinking == "off"
+
+
+@pytest.mark.parametrize("said", ["maybe", "Auto", "", 1, None])
+def test_what_is_no_switch_is_refused(said: object) -> None:
+    with pytest.raises(SettingsError, match="one of auto, off, on"):
+        parse_value(BY_KEY["thinking"], said, "x")
+    with pytest.raises(SettingsError, match="one of off, read, full"):
+        parse_value(BY_KEY["loopbackAdmin"], "false", "x")
+
+
+@pytest.mark.parametrize(
     ("name", "value"),
     [("PROXY_API_KEY", "secret"), ("CLAUDE_AUTH_MODE", "multi"), ("REQUIRE_AUTH", "true")],
 )
@@ -360,7 +386,7 @@ def test_who_asks_for_an_open_door_gets_it(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["CLAUDE_NO_CONTEXT", "CLAUDE_BREAKER_WINDOW", "CLAUDE_ALLOWED_TOOLS"]
+    "name", ["CLAUDE_NO_CONTEXT", "CLAUDE_BREAKER_WINDOW", "CLAUDE_HEARTBEAT_INTERVAL"]
 )
 def test_a_variable_that_nothing_acts_on_gets_a_line(name: str) -> None:
     (note,) = load_settings({}, {name: "1"}).notes

@@ -8,7 +8,7 @@ import sqlite3
 import pytest
 
 from ocpd.errors import BadRequest, Overloaded
-from ocpd.store.records import digest_of, make_secret, preview_of
+from ocpd.store.records import Wanted, digest_of, make_secret, preview_of
 from tests.unit.store.stage import NOON, Clock, held, make_row, open_store, query, run
 
 
@@ -39,6 +39,7 @@ def test_everything_of_a_key_survives_a_restart(tmp_path):
                 "expires_at": NOON + 1.5,
                 "models": ("claude-a", "claude-b"),
                 "role": "batch",
+                "mcp_servers": ("files", "web"),
             }
             record, secret = await store.keys.add("laptop", **wanted)
             assert {name: getattr(record, name) for name in wanted} == wanted
@@ -60,7 +61,7 @@ def test_an_expired_key_is_refused_from_its_moment_on_and_stays_listed(tmp_path)
             clock.now = NOON + 10
             assert store.keys.find(secret) is None
             assert store.keys.list() == (record,)
-            await store.keys.change(record.id, expires_at=None)
+            await store.keys.change(record.id, Wanted(expires_at=None))
             assert store.keys.find(secret) is not None
 
     run(main())
@@ -98,7 +99,7 @@ def test_a_revocation_that_cannot_be_written_is_raised_and_still_counts(tmp_path
             other.close()
             assert store.keys.find(secret) is None
             # A change of something else does not let it in again.
-            await store.keys.change(record.id, note="hm")
+            await store.keys.change(record.id, Wanted(note="hm"))
             assert store.keys.find(secret) is None
             assert await store.keys.revoke(record.id) is True
         async with open_store(tmp_path) as store:
@@ -147,12 +148,15 @@ def test_names_are_unique_among_active_keys_in_any_case(tmp_path):
         async with open_store(tmp_path) as store:
             record, _ = await store.keys.add("Laptop")
             other, _ = await store.keys.add("desk")
-            for attempt in (store.keys.add("laptop"), store.keys.change(other.id, name="LAPTOP")):
+            for attempt in (
+                store.keys.add("laptop"),
+                store.keys.change(other.id, Wanted(name="LAPTOP")),
+            ):
                 with pytest.raises(BadRequest, match="is taken") as no:
                     await attempt
                 assert (no.value.status, no.value.code) == (409, "name_taken")
                 assert no.value.param == "name"
-            await store.keys.change(record.id, name="lapTop")
+            await store.keys.change(record.id, Wanted(name="lapTop"))
             await store.keys.revoke(record.id)
             again, _ = await store.keys.add("laptop")
             assert again.id > other.id
@@ -196,6 +200,10 @@ def test_a_key_without_a_name_is_named_after_its_moment(tmp_path):
         ("models", ("x" * 101,)),
         ("models", ("m",) * 65),
         ("role", "king"),
+        ("mcp_servers", ("a b",)),
+        ("mcp_servers", ("c",)),
+        ("mcp_servers", ("",)),
+        ("mcp_servers", tuple(f"s{n}" for n in range(65))),
     ],
 )
 def test_a_field_that_cannot_be_is_named(tmp_path, field, value):
@@ -203,7 +211,7 @@ def test_a_field_that_cannot_be_is_named(tmp_path, field, value):
         async with open_store(tmp_path) as store:
             record, secret = await store.keys.add("one")
             for attempt in (
-                store.keys.change(record.id, **{field: value}),
+                store.keys.change(record.id, Wanted(**{field: value})),
                 store.keys.add(**{"name": "two"} | {field: value}),
             ):
                 with pytest.raises(BadRequest) as no:
@@ -220,12 +228,30 @@ def test_changing_touches_only_what_is_given(tmp_path):
     async def main():
         async with open_store(tmp_path) as store:
             record, secret = await store.keys.add("one", note="n", models=("m",))
-            assert await store.keys.change(record.id) == record
-            changed = await store.keys.change(record.id, name="two", models=None)
+            assert await store.keys.change(record.id, Wanted()) == record
+            changed = await store.keys.change(record.id, Wanted(name="two", models=None))
             assert (changed.name, changed.note, changed.models) == ("two", "n", None)
             assert store.keys.find(secret) == changed
             assert store.keys.get("one") is None
             assert store.keys.get("two") == changed
+
+    run(main())
+
+
+def test_a_key_may_use_all_servers_or_some_or_none(tmp_path):
+    async def main():
+        async with open_store(tmp_path) as store:
+            record, secret = await store.keys.add("one")
+            assert record.mcp_servers is None
+            await store.keys.change(record.id, Wanted(mcp_servers=("web", "files", "web")))
+            assert store.keys.find(secret).mcp_servers == ("files", "web")
+            await store.keys.change(record.id, Wanted(note="x"))
+            assert store.keys.find(secret).mcp_servers == ("files", "web")
+            await store.keys.change(record.id, Wanted(mcp_servers=()))
+        async with open_store(tmp_path) as store:
+            assert store.keys.find(secret).mcp_servers == ()
+            await store.keys.change(record.id, Wanted(mcp_servers=None))
+            assert store.keys.find(secret).mcp_servers is None
 
     run(main())
 
@@ -239,7 +265,10 @@ def test_a_key_that_is_unknown_or_revoked_cannot_be_changed(tmp_path):
                 (record.id, 409, "key_revoked"),
                 (77, 404, "key_not_found"),
             ):
-                for attempt in (store.keys.change(key_id, note="x"), store.keys.rotate(key_id)):
+                for attempt in (
+                    store.keys.change(key_id, Wanted(note="x")),
+                    store.keys.rotate(key_id),
+                ):
                     with pytest.raises(BadRequest) as no:
                         await attempt
                     assert (no.value.status, no.value.code) == (status, code)

@@ -16,6 +16,7 @@ from ocpd.store.migrations import (
     check_shape,
     migrate,
 )
+from ocpd.store.records import load_keys
 from tests.unit.store.stage import make_row, open_store, query, run
 
 NEXT = Step("m999_next", min_reader=1, statements=("ALTER TABLE usage ADD COLUMN mood TEXT",))
@@ -48,6 +49,16 @@ def test_an_older_file_takes_only_the_new_steps(memory):
     assert migrate(memory, (*STEPS, NEXT)) == 1
     assert memory.execute("SELECT value FROM meta WHERE name = 'kept'").fetchone() == ("yes",)
     assert check_origin(memory, VERSION + 1) == VERSION + 1
+
+
+def test_a_key_of_the_first_version_may_use_every_server(memory):
+    migrate(memory, STEPS[:1])
+    memory.execute(
+        "INSERT INTO api_key (digest, preview, name, created_at_ms) VALUES (x'00', 'p', 'old', 0)"
+    )
+    migrate(memory)
+    (stored,) = load_keys(memory).keys
+    assert (stored.record.name, stored.record.mcp_servers) == ("old", None)
 
 
 def test_a_step_that_fails_leaves_the_file_at_the_one_before(memory):

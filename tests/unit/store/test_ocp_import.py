@@ -8,7 +8,7 @@ import pytest
 
 from ocpd.errors import BadRequest
 from ocpd.store.ocp_source import OcpSource
-from ocpd.store.records import make_secret
+from ocpd.store.records import Wanted, make_secret
 from tests.unit.store.stage import NOON, make_row, open_store, query, run
 
 SCHEMA = """
@@ -177,7 +177,7 @@ def test_twice_changes_nothing_whatever_happened_between(tmp_path, ocp):
             await store.import_ocp(ocp.source("key"), dry_run=False)
             one = store.keys.find(first)
             _, rotated = await store.keys.rotate(one.id)
-            await store.keys.change(one.id, name="renamed")
+            await store.keys.change(one.id, Wanted(name="renamed"))
             await store.quotas.set(one.id, {("requests", "daily"): None})
             await store.keys.revoke(store.keys.get("two").id)
             await store.usage.fold(1)

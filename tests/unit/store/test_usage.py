@@ -4,6 +4,7 @@ another scope."""
 import pytest
 
 from ocpd.errors import BadRequest
+from ocpd.store.records import Wanted
 from tests.unit.store.stage import DAY_S, NOON, Clock, make_row, open_store, run
 
 HOUR_S = 3600.0
@@ -99,7 +100,7 @@ def test_a_renamed_key_keeps_its_history_under_its_new_name(tmp_path):
         async with open_store(tmp_path) as store:
             record, _ = await store.keys.add("old")
             store.usage.record(make_row(key_id=record.id, key_name="old"))
-            await store.keys.change(record.id, name="new")
+            await store.keys.change(record.id, Wanted(name="new"))
             store.usage.record(make_row(key_id=record.id, key_name="new"))
             (sums,) = await store.usage.by_key()
             assert (sums.key_name, sums.requests) == ("new", 2)

@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
+from ocpd.turn.answer import Answer
+from ocpd.turn.events import TextDelta
 from ocpd.turn.request import Message, Part, Reasoning, Role, Text, ToolResult, ToolUse
 from ocpd.turn.transcript import (
     ROOT,
     Surroundings,
-    answer_of,
     chain_of,
     count_answers,
     key_of,
@@ -18,6 +19,12 @@ from tests.unit.claude.stage import ask, assistant, user
 
 def one(*parts: Part, role: Role = Role.ASSISTANT) -> bytes:
     return chain_of([Message(role, parts)])[-1]
+
+
+def answer(said: str) -> Message:
+    heard = Answer()
+    heard.hear(TextDelta(said))
+    return heard.message()
 
 
 def test_a_chain_has_an_entry_for_every_beginning() -> None:
@@ -58,11 +65,11 @@ def test_tool_call_ids_count_without_the_prefix_a_client_gave_them() -> None:
 
 
 def test_an_answer_is_the_message_that_comes_back() -> None:
-    assert chain_of([answer_of("Hi\n")])[-1] == chain_of([assistant("Hi\n")])[-1]
-    assert answer_of(" \n").parts == ()
+    assert chain_of([answer("Hi\n")])[-1] == chain_of([assistant("Hi\n")])[-1]
+    assert answer(" \n").parts == ()
     # As JavaScript has it: the CLI asks again after such an answer.
-    assert answer_of("\ufeff").parts == ()
-    assert answer_of("\x1c").parts != ()
+    assert answer("\ufeff").parts == ()
+    assert answer("\x1c").parts != ()
 
 
 def test_a_key_is_the_same_for_the_same_surroundings_only() -> None:

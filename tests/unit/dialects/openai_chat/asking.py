@@ -20,15 +20,15 @@ def resolve(name: str | None) -> str:
     return name or "default-model"
 
 
-def context(session: str | None = None) -> Context:
-    """Make the context of a test."""
-    return Context(TURN_ID, resolve, session)
+def context(session: str | None = None, effort: str | None = None) -> Context:
+    """Make the context of a test: what the headers say."""
+    return Context(TURN_ID, resolve, session, effort)
 
 
-def decode(*, session: str | None = None, **fields: object) -> Turn:
+def decode(*, session: str | None = None, effort: str | None = None, **fields: object) -> Turn:
     """Decode a request of ``fields``; without messages it asks QUESTION."""
     body = msgspec.json.encode({"messages": [QUESTION], **fields})
-    return decode_request(body, context(session))
+    return decode_request(body, context(session, effort))
 
 
 def refuse(**fields: object) -> BadRequest:

@@ -1,7 +1,10 @@
 """Knobs of a request."""
 
+import msgspec
 import pytest
 
+from ocpd.dialects.openai_chat import wire
+from ocpd.dialects.openai_chat.options import read_metadata
 from ocpd.turn.request import AnswerFormat, Limits, Sampling, Shape
 from tests.unit.dialects.openai_chat.asking import QUESTION, decode, refuse
 
@@ -39,6 +42,14 @@ def schema_format(**inner: object) -> dict[str, object]:
         ({"reasoning_effort": "extreme"}, "reasoning_effort"),
         ({"reasoning_effort": 3}, "reasoning_effort"),
         ({"reasoning": {"effort": "extreme"}}, "reasoning.effort"),
+        ({"effort": "extreme"}, "x-effort"),
+        ({"metadata": {"effort": "extreme"}}, "metadata.effort"),
+        ({"metadata": {"effort": 3}}, "metadata.effort"),
+        ({"metadata": {"mcp_servers": 3}}, "metadata.mcp_servers"),
+        ({"metadata": {"mcp_servers": ["a", 3]}}, "metadata.mcp_servers[1]"),
+        ({"metadata": "x"}, "metadata"),
+        ({"metadata": []}, "metadata"),
+        ({"metadata": {"long": "x" * 65_536}}, "metadata"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {}}, "response_format.type"),
         ({"response_format": "json"}, "response_format"),
@@ -104,11 +115,39 @@ def test_a_schema_is_found_in_both_places(wanted: dict[str, object]) -> None:
     assert bytes(read.schema) == b'{"a":1}'
 
 
-def test_effort_is_read_from_both_places() -> None:
-    assert decode(reasoning_effort="xhigh").effort == "xhigh"
-    assert decode(reasoning={"effort": "low"}).effort == "low"
-    assert decode(reasoning={"effort": "low"}, reasoning_effort="high").effort == "high"
-    assert decode(reasoning={}).effort is None
+def test_effort_is_read_from_four_places_the_first_that_says_it_wins() -> None:
+    places: dict[str, dict[str, object]] = {
+        "reasoning_effort": {"reasoning_effort": "xhigh"},
+        "reasoning.effort": {"reasoning": {"effort": "low"}},
+        "x-effort": {"effort": "high"},
+        "metadata.effort": {"metadata": {"effort": "max"}},
+    }
+    levels = ["xhigh", "low", "high", "max"]
+    for first, field in enumerate(places):
+        given: dict[str, object] = {}
+        for more in list(places.values())[first:]:
+            given |= more
+        turn = decode(**given)  # type: ignore[arg-type]
+        assert (turn.effort, turn.reasoning_field) == (levels[first], field)
+
+
+def test_a_request_may_speak_of_reasoning_without_a_level() -> None:
+    for said in ({}, {"summary": "auto"}, {"effort": None}):
+        turn = decode(reasoning=said)
+        assert (turn.effort, turn.reasoning_field) == (None, "reasoning")
+    turn = decode(reasoning=None, reasoning_effort=None, metadata={"effort": None})
+    assert (turn.effort, turn.reasoning_field) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("servers", "read"), [(None, None), ("a, b", "a, b"), (["a", "b"], ["a", "b"])]
+)
+def test_metadata_may_name_servers_beside_anything_else(servers: object, read: object) -> None:
+    body = {"metadata": {"mcp_servers": servers, "deep": [{"effort": 5}], "n": 1e300, "x": None}}
+    request = msgspec.json.decode(msgspec.json.encode(body), type=wire.Request)
+    assert read_metadata(request) == wire.Metadata(None, read)  # type: ignore[arg-type]
+    body["metadata"].pop("mcp_servers")
+    assert decode(**body).reasoning_field is None  # type: ignore[arg-type]
 
 
 def test_the_body_names_the_session_before_the_header() -> None:
@@ -121,9 +160,6 @@ def test_the_body_names_the_session_before_the_header() -> None:
 def test_fields_without_effect_are_listed_in_order() -> None:
     turn = decode(
         verbosity="low",
-        temperature=0,
-        top_p=0.1,
-        top_k=5,
         seed=0,
         presence_penalty=0.5,
         frequency_penalty=-0.5,
@@ -134,6 +170,7 @@ def test_fields_without_effect_are_listed_in_order() -> None:
         session_id="s",
         conversation_id="c",
         prediction={"type": "content", "content": "x"},
+        tools=[{"function": {"name": name, "strict": True}} for name in "fg"],
     )
     assert turn.ignored == (
         "frequency_penalty",
@@ -142,12 +179,16 @@ def test_fields_without_effect_are_listed_in_order() -> None:
         "presence_penalty",
         "seed",
         "service_tier",
-        "temperature",
-        "top_k",
-        "top_p",
+        "tools.strict",
         "verbosity",
     )
     assert list(turn.ignored) == sorted(turn.ignored)
+
+
+def test_whether_sampling_has_an_effect_is_not_decided_here() -> None:
+    turn = decode(temperature=1.5, top_p=0.1, top_k=5)
+    assert turn.sampling == Sampling(1.5, 0.1, 5)
+    assert turn.ignored == ()
 
 
 def test_fields_that_ask_for_nothing_special_are_not_listed() -> None:
@@ -161,6 +202,7 @@ def test_fields_that_ask_for_nothing_special_are_not_listed() -> None:
         seed=None,
         user="u",
         metadata={"a": "b"},
+        tools=[{"function": {"name": "f", "strict": False}}],
         store=True,
         safety_identifier="x",
         prompt_cache_key="y",

@@ -1,5 +1,6 @@
 """Tools and how free the model is to call them."""
 
+import msgspec
 import pytest
 
 from ocpd.turn.request import Tool, ToolMode, ToolPolicy
@@ -28,6 +29,63 @@ def test_a_tool_keeps_its_schema_byte_for_byte() -> None:
     )
 
 
+def read_schema(written: bytes) -> bytes:
+    """What the schema ``written`` becomes."""
+    function = {"name": "f", "parameters": msgspec.Raw(written)}
+    (tool,) = decode(tools=[{"type": "function", "function": function}]).tools
+    return bytes(tool.schema)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b'{"type":"object"}',
+        b'{ "properties": {},\n\t"type": "object", "type":"object" }',
+        b'{"$schema":"x","description":"caf\xc3\xa9 \\u00e9","type":"object","n":1.0e0}',
+        b'{"t\\u0079pe":"obj\\u0065ct","properties":{"type":{"type":"string"}}}',
+    ],
+)
+def test_a_schema_of_an_object_stays_as_it_was_written(written: bytes) -> None:
+    assert read_schema(written) == written
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (b'{"properties":{"a":{}}}', b'{"type":"object","properties":{"a":{}}}'),
+        (b'{ \n "$ref": "#/a" }', b'{"type":"object", \n "$ref": "#/a" }'),
+        (b'{"anyOf":[{"type":"object"}]}', b'{"type":"object","anyOf":[{"type":"object"}]}'),
+    ],
+)
+def test_a_schema_without_a_type_gets_it_put_first(written: bytes, read: bytes) -> None:
+    assert read_schema(written) == read
+    assert msgspec.json.decode(read)["type"] == "object"
+
+
+@pytest.mark.parametrize("written", [b"{}", b"{ }", b"{\r\n\t}", b"null"])
+def test_an_empty_schema_takes_no_parameters(written: bytes) -> None:
+    assert read_schema(written) == b'{"type":"object","properties":{}}'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b'{"type":"string"}',
+        b'{"type":"Object"}',
+        b'{"type":null}',
+        b'{"type":["object","null"]}',
+        b'{"type":"object","type":"array"}',
+        b'{"type":""}',
+    ],
+)
+def test_parameters_that_are_no_object_are_refused(written: bytes) -> None:
+    function = {"name": "g", "parameters": msgspec.Raw(written)}
+    refusal = refuse(tools=[F, {"type": "function", "function": function}])
+    assert refusal.param == "tools[1].function.parameters.type"
+    refusal = refuse(functions=[function])
+    assert refusal.param == "functions[0].parameters.type"
+
+
 @pytest.mark.parametrize("parameters", [{}, {"parameters": None}])
 def test_a_tool_without_parameters_takes_none(parameters: dict[str, None]) -> None:
     (tool,) = decode(tools=[{"type": "function", "function": {"name": "f"} | parameters}]).tools
@@ -44,8 +102,16 @@ def test_no_tools_are_no_tools(tools: object) -> None:
 def test_functions_are_the_old_tools() -> None:
     turn = decode(functions=[F["function"]], function_call={"name": "f"})
     assert named(*turn.tools) == ["f"]
-    assert turn.tool_policy == ToolPolicy(ToolMode.NAMED, "f")
+    assert turn.tool_policy == ToolPolicy(ToolMode.NAMED, "f", parallel=False)
+    assert turn.calls_as_functions
     assert decode(functions=[F["function"]], function_call="none").tool_policy.mode is ToolMode.NONE
+
+
+def test_functions_beside_tools_do_not_count() -> None:
+    turn = decode(functions=[G["function"]], tools=[F], parallel_tool_calls=True)
+    assert (named(*turn.tools), turn.calls_as_functions) == (["f"], False)
+    assert turn.tool_policy.parallel
+    assert not decode(functions=[]).calls_as_functions
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def _key(name, **more):
         "revoked_at": None,
         "expires_at": None,
         "models": None,
+        "mcp_servers": None,
         "note": "",
         "last_used_at": None,
         "role": "user",
@@ -31,7 +32,7 @@ def _key(name, **more):
 KEYS = {
     "keys": [
         _key("wife-laptop", expires_at="2999-01-01 00:00:00", models=["opus", "sonnet"]),
-        _key("son-ipad", id=2, revoked=1, note="lost \x1b[31mit"),
+        _key("son-ipad", id=2, revoked=1, note="lost \x1b[31mit", mcp_servers=["files", "web"]),
         _key("guest", id=1, expires_at="2001-01-01T00:00:00Z"),
     ]
 }
@@ -48,7 +49,7 @@ def test_the_list_shows_revoked_and_expired_ones_too(ctl, daemon):
         "  wife-laptop         ocp_abcd...wxyz     ✓ active   2026-11-21 11:00:00"
         "  #3 · until 2999-01-01 00:00:00 · only opus, sonnet\n"
         "  son-ipad            ocp_abcd...wxyz     ✗ revoked  2026-11-21 11:00:00"
-        "  #2 · lost \ufffd[31mit\n"
+        "  #2 · MCP servers files, web · lost \ufffd[31mit\n"
         "  guest               ocp_abcd...wxyz     ✗ expired  2026-11-21 11:00:00"
         "  #1 · until 2001-01-01 00:00:00\n"
     )
@@ -83,14 +84,28 @@ def test_what_is_said_of_a_key_is_sent_as_it_is_meant(ctl, daemon):
     daemon.answers["POST /api/keys"] = answered(MADE, status=201)
     ctl(
         *("keys", "add", 'a "b"', "--expires-in-days", "30"),
-        *("--models", "opus, sonnet", "--note", "x"),
+        *("--models", "opus, sonnet", "--mcp-servers", "files, web", "--note", "x"),
     )
     assert daemon.last.json == {
         "name": 'a "b"',
         "expires_in_days": 30,
         "models": ["opus", "sonnet"],
+        "mcp_servers": ["files", "web"],
         "note": "x",
     }
+
+
+def test_a_key_may_be_kept_from_all_servers(ctl, daemon):
+    daemon.answers["POST /api/keys"] = answered(MADE, status=201)
+    ctl("keys", "add", "a", "--mcp-servers", "")
+    assert daemon.last.json == {"name": "a", "mcp_servers": []}
+
+
+@pytest.mark.parametrize("names", ["a,", ",", "a,,b"])
+def test_a_list_of_servers_with_a_hole_in_it_is_a_mistake(ctl, names):
+    said = ctl("keys", "add", "a", "--mcp-servers", names)
+    assert said.code == 2
+    assert "is no list of names such as files,search" in said.err
 
 
 @pytest.mark.parametrize(
@@ -139,19 +154,21 @@ def test_a_name_that_is_taken_is_told(ctl, daemon):
 
 
 def test_one_key_is_shown_in_full_but_for_the_secret(ctl, daemon):
-    key = _key("laptop", quota_daily=50, quota_monthly=0, note="kitchen", models=["opus"])
+    limits = {"models": ["opus"], "mcp_servers": [], "quota_daily": 50, "quota_monthly": 0}
+    key = _key("laptop", note="kitchen", **limits)
     daemon.answers["GET /api/keys/laptop"] = answered(key)
     said = ctl("keys", "show", "laptop")
     assert said.out == (
-        "Name       laptop\n"
-        "Number     3\n"
-        "Key        ocp_abcd...wxyz\n"
-        "State      ✓ active\n"
-        "Role       user\n"
-        "Created    2026-11-21 11:00:00\n"
-        "Last used  never\n"
-        "Expires    never\n"
-        "Models     opus\n"
-        "Quota      daily 50, monthly 0\n"
-        "Note       kitchen\n"
+        "Name         laptop\n"
+        "Number       3\n"
+        "Key          ocp_abcd...wxyz\n"
+        "State        ✓ active\n"
+        "Role         user\n"
+        "Created      2026-11-21 11:00:00\n"
+        "Last used    never\n"
+        "Expires      never\n"
+        "Models       opus\n"
+        "MCP servers  none\n"
+        "Quota        daily 50, monthly 0\n"
+        "Note         kitchen\n"
     )

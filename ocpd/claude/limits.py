@@ -1,0 +1,116 @@
+"""What holds for one turn of a process: how long, how hard, how free; and the frames that say so.
+
+What may live here: from a turn and its model to settings of the CLI, and what differs from those
+in force. They stay until others are written.
+
+Most of them travel in ``CLAUDE_CODE_EXTRA_BODY``, which the CLI reads for each request: they hold
+also when the results of held calls go in. ``CLAUDE_CODE_MAX_OUTPUT_TOKENS`` and the thinking budget
+are read when a turn of the CLI's begins (both measured on 2.1.330).
+"""
+
+import msgspec
+
+from ocpd.claude.frames import control
+from ocpd.claude.tools import wire_name
+from ocpd.turn.request import Sampling, ToolMode, ToolPolicy, Turn
+
+LIMITS = "limits"
+THINKING = "thinking"
+
+MIN_THINKING_BUDGET = 1024
+"""The least thinking budget the Messages API takes. It must also stay below max_tokens."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """What a claim needs to know of the model: its output limit (None: unknown) and whether it
+    thinks on a fixed budget, which has to fit into a small ``max_tokens``; and how hard it is to
+    think for this turn."""
+
+    max_output_tokens: int | None = None
+    thinks_on_budget: bool = False
+    effort: str | None = None
+    thinks: bool = True
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What is in force in a process. ``body`` is JSON text that goes into each of its requests."""
+
+    max_tokens: int | None = None
+    thinks: bool = True
+    effort: str | None = None
+    body: str | None = None
+
+    def holds_at_once(self, wanted: "Applied") -> bool:
+        """Whether ``wanted`` can be had within a turn of the CLI's that has begun."""
+        return (self.max_tokens, self.thinks) == (wanted.max_tokens, wanted.thinks)
+
+
+def find_limits(turn: Turn, sheet: Sheet) -> Applied:
+    """Return what ``turn`` needs."""
+    body = _choose_tools(turn) | _sample(turn.sampling)
+    wanted, thinks = turn.limits.max_tokens, sheet.thinks
+    if wanted is not None and sheet.max_output_tokens is not None:
+        wanted = min(wanted, sheet.max_output_tokens)
+    if wanted is not None and sheet.thinks_on_budget:
+        # The upstream refuses a budget that does not fit under max_tokens.
+        thinks = thinks and wanted > MIN_THINKING_BUDGET
+    elif wanted is not None and sheet.max_output_tokens is not None:
+        # The other way the CLI makes the budget fit, and keeps to what the model can.
+        body, wanted = {"max_tokens": wanted} | body, None
+    return Applied(wanted, thinks, sheet.effort, _encode(body).decode() if body else None)
+
+
+def write_limits(wanted: Applied, before: Applied) -> bytes:
+    """Write what differs; null takes a limit back (measured on 2.1.330)."""
+    frames = b""
+    if wanted.thinks != before.thinks:
+        request: dict[str, object] = {
+            "subtype": "set_max_thinking_tokens",
+            "max_thinking_tokens": None if wanted.thinks else 0,
+            # Else it falls back to what is made for a terminal.
+            "thinking_display": "summarized",
+        }
+        frames = control(THINKING, request)
+    env: dict[str, str | None] = {}
+    settings: dict[str, object] = {}
+    if wanted.max_tokens != before.max_tokens:
+        tokens = None if wanted.max_tokens is None else str(wanted.max_tokens)
+        env["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] = tokens
+    if wanted.body != before.body:
+        env["CLAUDE_CODE_EXTRA_BODY"] = wanted.body
+    if env:
+        settings["env"] = env
+    if wanted.effort != before.effort:
+        settings["effortLevel"] = wanted.effort
+    if settings:
+        frames += control(LIMITS, {"subtype": "apply_flag_settings", "settings": settings})
+    return frames
+
+
+def _sample(sampling: Sampling) -> dict[str, object]:
+    given = msgspec.structs.asdict(sampling)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _choose_tools(turn: Turn) -> dict[str, object]:
+    if not turn.tools:
+        return {}
+    choice = _spell_choice(turn.tool_policy)
+    is_free = turn.tool_policy.mode is not ToolMode.NONE
+    if is_free and not turn.tool_policy.parallel:
+        choice = {"type": "auto"} | choice | {"disable_parallel_tool_use": True}
+    return {"tool_choice": choice} if choice else {}
+
+
+def _spell_choice(policy: ToolPolicy) -> dict[str, object]:
+    match policy.mode:
+        case ToolMode.AUTO:
+            return {}
+        case ToolMode.NONE:
+            return {"type": "none"}
+        case ToolMode.REQUIRED:
+            return {"type": "any"}
+        case ToolMode.NAMED:
+            return {"type": "tool", "name": wire_name(policy.name or "")}

@@ -1,0 +1,208 @@
+"""The caller's tools as an MCP server inside a conversation: ours, spoken over stdin and stdout.
+
+What may live here: the few words of MCP that the CLI says to such a server, and the calls that wait
+for their results. ``tools/call`` is not answered when it comes: the caller runs its tools itself,
+and what they answer comes with its next request.
+
+What the CLI needs to be told so that it leaves the tools and their results alone (2.1.330; the
+environment of ``argv`` says the rest):
+
+* ``readOnlyHint``: it asks for all calls of a message at once, and not one after the other.
+* ``anthropic/maxResultSizeChars``: a long result is passed on, and not put into a file; up to
+  ``MOST_CHARS``.
+* Tools that have the names of some of its own make it add instructions for those, or are left out:
+  these go by a longer name, which the model sees and the caller does not.
+"""
+
+from collections.abc import Sequence
+from typing import assert_never
+
+import msgspec
+
+from ocpd.claude.frames import answer
+from ocpd.claude.wire import McpMessage
+from ocpd.turn.calls import calls_of, plain_id, results_of
+from ocpd.turn.request import Image, Message, Part, Text, Tool, ToolResult, ToolUse
+
+SERVER = "c"
+MOST_CHARS = 500_000
+"""What the CLI passes on of one result at most, whatever it is told."""
+
+_PREFIX = f"mcp__{SERVER}__"
+_MEDDLED = frozenset({"Agent", "Skill", "StructuredOutput", "ToolSearch"})
+_METHOD_NOT_FOUND = -32601
+_LEGAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+def wire_name(name: str) -> str:
+    """Return the name under which the model sees a tool of the caller's."""
+    return _PREFIX + name if name in _MEDDLED or name.startswith(_PREFIX) else name
+
+
+def caller_name(name: str) -> str:
+    """Return the name under which the caller knows the tool that the model calls so."""
+    return name.removeprefix(_PREFIX)
+
+
+def legal_ids(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Return ``messages`` with ids as the upstream takes them: each once, and of few characters.
+    Clients count the calls of each answer from 0, or use ids of another model's."""
+    seen: set[str] = set()
+    names: dict[str, str] = {}
+    found: list[Message] = []
+    for message in messages:
+        calls = calls_of(message)
+        if calls:
+            names = {plain_id(call.id): _legal_id(call.id, seen) for call in calls}
+        parts = message.parts
+        if calls or results_of(message):
+            parts = tuple(_rename(part, names) for part in parts)
+        found.append(Message(message.role, parts))
+    return tuple(found)
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """A call that waits: the control request it came in, and its id within."""
+
+    request_id: str
+    rpc_id: int | str
+
+
+class Bridge:
+    """The server of one conversation. ``parked`` are the calls that wait, by their tool-use id."""
+
+    def __init__(self) -> None:
+        self.parked: dict[str, Parked] = {}
+        self._tools: tuple[Tool, ...] = ()
+
+    def offer(self, tools: tuple[Tool, ...]) -> None:
+        """Have these tools. A conversation asks for them once, when it begins."""
+        self._tools = tools
+
+    def find_left_out(self, names: Sequence[str]) -> list[str]:
+        """Return the tools that are not among ``names``, those that the model gets."""
+        known = frozenset(names)
+        return [tool.name for tool in self._tools if wire_name(tool.name) not in known]
+
+    def hear(self, request_id: str, message: McpMessage) -> bytes:
+        """Return the answer to what the CLI says; b"" for a call, which is parked."""
+        match message.method:
+            case "initialize":
+                return _reply(request_id, message, _introduce(message))
+            case "tools/list":
+                tools = [_describe(tool) for tool in self._tools]
+                return _reply(request_id, message, {"tools": tools})
+            case "tools/call" if message.id is not None:
+                self.parked[message.params.meta.tool_use_id] = Parked(request_id, message.id)
+                return b""
+            case "notifications/cancelled":
+                self._withdraw(message.params.requestId)
+            case _:
+                if message.id is not None:
+                    return _refuse(request_id, message.id)
+        return answer(request_id, {"mcp_response": {"jsonrpc": "2.0", "result": {}}})
+
+    def resolve(self, messages: Sequence[Message]) -> bytes | None:
+        """Return the answers to all parked calls if ``messages`` are their results and nothing
+        else, and reach the model as they are; None otherwise, and nothing has happened."""
+        if len(messages) != 1 or not self.parked:
+            return None
+        results = results_of(messages[0])
+        if len(results) != len(messages[0].parts) or not all(map(_is_exact, results)):
+            return None
+        waiting = {plain_id(name): parked for name, parked in self.parked.items()}
+        if {plain_id(result.id) for result in results} != waiting.keys():
+            return None
+        self.parked.clear()
+        return b"".join(_answer(waiting[plain_id(result.id)], result) for result in results)
+
+    def clear(self) -> None:
+        """Nothing waits any more: the turn is over."""
+        self.parked.clear()
+
+    def _withdraw(self, rpc_id: int | str | None) -> None:
+        gone = [name for name, parked in self.parked.items() if parked.rpc_id == rpc_id]
+        for name in gone:
+            del self.parked[name]
+
+
+def _introduce(message: McpMessage) -> dict[str, object]:
+    return {
+        "protocolVersion": message.params.protocolVersion,
+        "capabilities": {"tools": {}},
+        "serverInfo": {"name": SERVER, "version": "1"},
+    }
+
+
+def _describe(tool: Tool) -> dict[str, object]:
+    return {
+        "name": wire_name(tool.name),
+        "description": tool.description,
+        "inputSchema": _on_one_line(tool.schema),
+        "annotations": {"readOnlyHint": True},
+        "_meta": {"anthropic/maxResultSizeChars": MOST_CHARS},
+    }
+
+
+def _on_one_line(schema: msgspec.Raw) -> msgspec.Raw:
+    # A frame is a line. No string of a JSON text has a line end in it.
+    return msgspec.Raw(bytes(schema).replace(b"\n", b" ").replace(b"\r", b" "))
+
+
+def _reply(request_id: str, message: McpMessage, result: dict[str, object]) -> bytes:
+    told = {"jsonrpc": "2.0", "id": message.id, "result": result}
+    return answer(request_id, {"mcp_response": told})
+
+
+def _refuse(request_id: str, rpc_id: int | str) -> bytes:
+    error = {"code": _METHOD_NOT_FOUND, "message": "not supported by this server"}
+    told = {"jsonrpc": "2.0", "id": rpc_id, "error": error}
+    return answer(request_id, {"mcp_response": told})
+
+
+def _answer(parked: Parked, result: ToolResult) -> bytes:
+    content = [_content(piece) for piece in result.content]
+    told: dict[str, object] = {"content": content}
+    if result.is_error:
+        told["isError"] = True
+    response = {"jsonrpc": "2.0", "id": parked.rpc_id, "result": told}
+    return answer(parked.request_id, {"mcp_response": response})
+
+
+def _content(piece: Text | Image) -> dict[str, object]:
+    match piece:
+        case Text(text=text):
+            return {"type": "text", "text": text}
+        case Image(media_type=media_type, data=data):
+            return {"type": "image", "data": data, "mimeType": media_type}
+        case _:
+            assert_never(piece)
+
+
+def _is_exact(result: ToolResult) -> bool:
+    """Whether the CLI passes it on as it is. It cannot point at pictures, saves what is very long
+    to a file, and makes one trimmed text of an error."""
+    if any(isinstance(piece, Image) and piece.url is not None for piece in result.content):
+        return False
+    texts = [piece.text for piece in result.content if isinstance(piece, Text)]
+    if sum(map(len, texts)) > MOST_CHARS * 4 // 5:
+        return False
+    if not result.is_error:
+        return True
+    return len(texts) == len(result.content) == 1 and texts[0] == texts[0].strip()
+
+
+def _legal_id(name: str, seen: set[str]) -> str:
+    legal = "".join(character if character in _LEGAL else "_" for character in name) or "call"
+    found, count = legal, 1
+    while found in seen:
+        count += 1
+        found = f"{legal}_{count}"
+    seen.add(found)
+    return found
+
+
+def _rename(part: Part, names: dict[str, str]) -> Part:
+    if isinstance(part, ToolUse | ToolResult):
+        return msgspec.structs.replace(part, id=names.get(plain_id(part.id), part.id))
+    return part
