@@ -47,10 +47,14 @@ class Applied(msgspec.Struct, frozen=True):
         return (self.max_tokens, self.thinks) == (wanted.max_tokens, wanted.thinks)
 
 
-def find_limits(turn: Turn, sheet: Sheet) -> Applied:
-    """Return what ``turn`` needs."""
+def find_limits(turn: Turn, sheet: Sheet, *, is_signed: bool = True) -> Applied:
+    """Return what ``turn`` needs. ``is_signed``: the thinking before its calls is still there, with
+    the upstream's signature."""
     body = _choose_tools(turn) | _sample(turn.sampling)
     wanted, thinks = turn.limits.max_tokens, sheet.thinks
+    if sheet.thinks_on_budget and not is_signed:
+        # A model that thinks on a budget must have thought before each call of a request.
+        thinks = False
     if wanted is not None and sheet.max_output_tokens is not None:
         wanted = min(wanted, sheet.max_output_tokens)
     if wanted is not None and sheet.thinks_on_budget:

@@ -51,7 +51,7 @@ from ocpd.claude.wire import (
     decode_frame,
 )
 from ocpd.errors import Died, HistoryRefused, OcpdError, Upstream
-from ocpd.turn.calls import cut_before
+from ocpd.turn.calls import cut_before, has_begun
 from ocpd.turn.events import Event, Failed, Usage
 from ocpd.turn.request import Turn
 
@@ -94,6 +94,7 @@ class Session:
         self._script = Script()
         self._listener: Listener | None = None
         self._told = Usage()
+        self._is_signed = True
         self._cancelled = False
         self._is_consulting = False
 
@@ -128,7 +129,8 @@ class Session:
         """Make the parked child work on ``turn``. Raises IllegalMove if it is not parked."""
         self._move(Trigger.CLAIM)
         self._bridge.offer(turn.tools)
-        limits = self._limit(find_limits(turn, sheet))
+        self._is_signed = not has_begun(turn.messages)
+        limits = self._limit(find_limits(turn, sheet, is_signed=self._is_signed))
         self._begin(turn, write_claim(turn, limits))
 
     def resume(self, turn: Turn, sheet: Sheet, keep: int) -> None:
@@ -139,16 +141,17 @@ class Session:
         A child that does not take it back fails the turn as if it had died, before anything was
         said. Raises IllegalMove if it neither rests nor holds calls.
         """
-        wanted = find_limits(turn, sheet)
         steps: list[Step] = []
         if self.state is State.HOLDING:
-            if self._resolve(turn, wanted, keep):
+            if self._resolve(turn, sheet, keep):
                 return
             steps.append(Step(write_interrupt(), ends=True))
             keep = cut_before(turn.messages, keep)
         self._move(Trigger.RESUME)
+        self._is_signed = not has_begun(turn.messages)
         steps += self._take_back(keep)
-        self._begin(turn, (*steps, *write_messages(turn, keep, self._limit(wanted))))
+        limits = self._limit(find_limits(turn, sheet, is_signed=self._is_signed))
+        self._begin(turn, (*steps, *write_messages(turn, keep, limits)))
 
     def rewind(self, keep: int) -> None:
         """Let the resting child take back what it has beyond ``keep`` messages; ``is_settled`` is
@@ -254,8 +257,9 @@ class Session:
         self._said = self._said[: len(self._said) - len(surplus)]
         return [write_rewinds(surplus)] if surplus else []
 
-    def _resolve(self, turn: Turn, wanted: Applied, keep: int) -> bool:
+    def _resolve(self, turn: Turn, sheet: Sheet, keep: int) -> bool:
         """Answer the calls that are held, if the turn is just that."""
+        wanted = find_limits(turn, sheet, is_signed=self._is_signed)
         if not self._applied.holds_at_once(wanted):
             return False
         answers = self._bridge.resolve(turn.messages[keep:])

@@ -70,6 +70,12 @@ def cut_before(messages: Sequence[Message], at: int) -> int:
     return at
 
 
+def has_begun(messages: Sequence[Message]) -> bool:
+    """Whether calls were made already for the user's last request."""
+    begin = cut_before(messages, len(messages))
+    return any(calls_of(message) for message in messages[begin:])
+
+
 def pair_calls(turn: Turn) -> Turn:
     """Return ``turn`` with every call answered: where the user went on without a result, one says
     so.

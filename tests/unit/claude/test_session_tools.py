@@ -275,3 +275,32 @@ def test_dropping_one_that_holds_waits_for_its_end() -> None:
     assert (session.state, session.is_settled) == (State.BUSY, False)
     hear(session, result(is_error=True))
     assert session.state is State.RESTING
+
+
+def subtypes(session: Session) -> list[str]:
+    return [f["request"]["subtype"] for f in written(session.data_to_send()) if "request" in f]
+
+
+def test_a_request_whose_thinking_is_lost_goes_on_without_if_the_model_has_a_budget() -> None:
+    budget = Sheet(100_000, thinks_on_budget=True)
+    session = Session("m", SIGN_IN)
+    session.claim(after(results(told("toolu_1"))), budget)
+    assert "set_max_thinking_tokens" in subtypes(session)
+    # What follows in the same request keeps to that; a new request does not.
+    hear(session, result(), begin("msg_2"), call("toolu_2"), end_block(), calling("toolu_2"))
+    hear(session, stop("tool_use"))
+    called = Message(Role.ASSISTANT, (ToolUse("toolu_2", "lookup", "{}"),))
+    more = after(results(told("toolu_1")), called, results(told("toolu_2")))
+    session.data_to_send()
+    session.resume(more, budget, 4)
+    assert subtypes(session) == []
+    hear(session, begin("msg_3"), text("Done."), stop(), result())
+    answer = Message(Role.ASSISTANT, (Text("Done."),))
+    session.resume(after(*more.messages[2:], answer, user("next")), budget, 6)
+    assert subtypes(session) == ["set_max_thinking_tokens"]
+
+
+def test_other_models_think_on() -> None:
+    session = Session("m", SIGN_IN)
+    session.claim(after(results(told("toolu_1"))), Sheet(100_000))
+    assert subtypes(session) == ["initialize"]
