@@ -13,14 +13,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 
+_CALL = re.compile(rb'"id":"(toolu_[^"]*)"')
+
+
 class Answer(msgspec.Struct):
     """Milliseconds from the request to the first text and to the end; ``stamps`` are the delays
-    of pieces that carry the time they were written (milliseconds)."""
+    of pieces that carry the time they were written (milliseconds), ``calls`` the ids of calls."""
 
     first_ms: float
     total_ms: float
     stamps: list[float]
     text: str = ""
+    calls: list[str] = []
 
 
 def chat_body(text: str, *, model: str = "sonnet", system: str = "") -> bytes:
@@ -70,6 +74,7 @@ async def ask(url: str, body: bytes, first_text: bytes = b'"content":"') -> Answ
         _collect_stamps(chunk, now, answer.stamps)
     answer.total_ms = (time.monotonic() - started) * 1000
     answer.text = _read_text(whole)
+    answer.calls = [found.decode() for found in _CALL.findall(whole)]
     writer.close()
     if not answer.first_ms:
         raise RuntimeError(f"no text in {seen[:500]!r}")
