@@ -14,6 +14,7 @@ from ocpd.claude.wire import (
     InterruptAnswer,
     OfferedModel,
     RewindAnswer,
+    ServersAnswer,
 )
 
 T = TypeVar("T")
@@ -24,6 +25,7 @@ _LATEST_IN_SECONDS = 1e11
 
 _initialize: msgspec.json.Decoder[InitializeAnswer] = msgspec.json.Decoder(InitializeAnswer)
 _interrupt: msgspec.json.Decoder[InterruptAnswer] = msgspec.json.Decoder(InterruptAnswer)
+_servers: msgspec.json.Decoder[ServersAnswer] = msgspec.json.Decoder(ServersAnswer)
 _rewind: msgspec.json.Decoder[RewindAnswer] = msgspec.json.Decoder(RewindAnswer)
 
 
@@ -37,6 +39,12 @@ def read_cancelled(answer: ControlAnswer) -> list[str]:
     """Return the messages that an interrupt found still queued. Raises BadFrame."""
     told = _read(answer, _interrupt)
     return [] if told is None else told.cancelled
+
+
+def read_failed_servers(answer: ControlAnswer) -> dict[str, str]:
+    """Return the MCP servers that did not start, with the CLI's words. Raises BadFrame."""
+    told = _read(answer, _servers)
+    return {} if told is None else told.errors
 
 
 def is_taken_back(answer: ControlAnswer, *, keeps: bool | None) -> bool:

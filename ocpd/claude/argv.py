@@ -9,7 +9,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ocpd.claude.tools import SERVER
+from ocpd.claude.make import read_make
+from ocpd.claude.names import SERVER
+from ocpd.turn.request import ALL_TOOLS
 
 PASSED = frozenset(
     {
@@ -53,8 +55,14 @@ class Lane(msgspec.Struct, frozen=True):
     demo: bool = False
 
 
-def build_argv(binary: str, model: str) -> tuple[str, ...]:
-    """Return the command that starts a parked process for ``model``."""
+def build_argv(binary: str, make: str) -> tuple[str, ...]:
+    """Return the command that starts a parked process of ``make`` (a model id, or ``make.Make``).
+
+    Tools of the CLI's own are there, and allowed, only if the operator named them.
+    """
+    parts = read_make(make)
+    own = () if parts.tools == ALL_TOOLS else parts.tools
+    unasked = ("--dangerously-skip-permissions",) if parts.is_unasked else ()
     return (
         binary,
         "--input-format",
@@ -64,11 +72,12 @@ def build_argv(binary: str, model: str) -> tuple[str, ...]:
         "--verbose",
         "--include-partial-messages",
         "--tools",
-        "",
+        ",".join(parts.tools),
         "--strict-mcp-config",
         # Our server's calls come to us, and nobody else is asked.
         "--allowedTools",
-        f"mcp__{SERVER}",
+        ",".join((f"mcp__{SERVER}", *own)),
+        *unasked,
         # With a tool called Bash the CLI would tell the model how to sign commits.
         "--settings",
         '{"attribution":{"commit":"","pr":""}}',
@@ -77,7 +86,7 @@ def build_argv(binary: str, model: str) -> tuple[str, ...]:
         "--no-session-persistence",
         "--thinking-display",
         "summarized",
-        f"--model={model}",
+        f"--model={parts.model}",
     )
 
 

@@ -3,30 +3,32 @@
 What may live here: which calls are the caller's to answer, and their arguments as they come.
 """
 
-from collections.abc import Sequence
-
-from ocpd.claude.tools import caller_name, wire_name
+from ocpd.claude.names import caller_name, wire_name
 from ocpd.claude.wire import Block
 from ocpd.turn.calls import read_arguments
 from ocpd.turn.events import CallBegun, CallDelta, Event
-from ocpd.turn.request import Tool
+from ocpd.turn.request import Turn
 
 
 class Calling:
     """Reads the blocks that call. ``ids`` are those of the calls so far; ``is_broken``: the
-    arguments of one are no JSON object."""
+    arguments of one are no JSON object; ``has_stray``: one is of a tool that nobody offered.
+    ``served`` are the names of tools that run beside the CLI: it sees to their calls."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
-        self._names = frozenset(wire_name(tool.name) for tool in tools)
+    def __init__(self, turn: Turn) -> None:
+        self._names = frozenset(wire_name(turn, tool.name) for tool in turn.tools)
+        self.served: frozenset[str] = frozenset()
         self._block = -1
         self._pieces: list[str] = []
         self._whole = ""
         self.ids: list[str] = []
         self.is_broken = False
+        self.has_stray = False
 
     def on_start(self, block: Block, index: int) -> list[Event]:
         """A call begins in block ``index``; nothing comes of one that nobody offered."""
         if block.name not in self._names:
+            self.has_stray = self.has_stray or block.name not in self.served
             return []
         self._block, self._pieces = index, []
         # A message that was not streamed has them here; else it is an empty object.

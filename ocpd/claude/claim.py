@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from ocpd.claude.frames import control
 from ocpd.claude.messages import Said, Step, write_messages
-from ocpd.claude.tools import SERVER
+from ocpd.claude.names import SERVER
 from ocpd.turn.request import Turn
 
 INITIALIZE = "initialize"
+SERVERS = "servers"
+ALLOWED = "allowed"
 INTERRUPT = "interrupt"
 CONSULT = "consult"
 REWIND = "rewind-"
@@ -31,7 +33,30 @@ def write_claim(turn: Turn, limits: bytes) -> tuple[Step, ...]:
     }
     if turn.tools:
         request["sdkMcpServers"] = [SERVER]
-    return write_messages(turn, 0, control(INITIALIZE, request) + limits)
+    opening = control(INITIALIZE, request)
+    if not turn.servers:
+        return write_messages(turn, 0, opening + limits)
+    return (_start_servers(turn, opening), *write_messages(turn, 0, limits))
+
+
+def _start_servers(turn: Turn, opening: bytes) -> Step:
+    """Let the CLI start MCP servers, and ask nobody about their tools.
+
+    The answer comes when they have told their tools, or failed to. What may be a credential is in
+    this frame and nowhere else. The list takes the place of all servers before it, so ours is in it
+    too (measured on 2.1.330).
+    """
+    servers: dict[str, object] = {server.name: server.config for server in turn.servers}
+    if turn.tools:
+        servers[SERVER] = {"type": "sdk", "name": SERVER}
+    allowed = [f"mcp__{server.name}" for server in turn.servers]
+    permissions = {"permissions": {"allow": allowed}}
+    frames = (
+        opening,
+        control(ALLOWED, {"subtype": "apply_flag_settings", "settings": permissions}),
+        control(SERVERS, {"subtype": "mcp_set_servers", "servers": servers}),
+    )
+    return Step(b"".join(frames), asks=SERVERS)
 
 
 def write_rewinds(said: Sequence[Said]) -> Step:

@@ -5,7 +5,7 @@ What may live here: meaning only. The facts come as a ``Fault``; who hears them 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -128,6 +128,15 @@ def _is_context(fault: Fault) -> bool:
     if fault.status not in (400, None) or fault.word == "authentication_failed":
         return False
     return _CONTEXT_TEXT.match(fault.text) is not None
+
+
+def explain_servers(failed: Mapping[str, str]) -> Upstream:
+    """Say that these MCP servers did not start; why is for the operator."""
+    return Upstream(
+        f"MCP servers that did not start: {', '.join(sorted(failed))} (the daemon's log says why)",
+        code="mcp_server_failed",
+        detail="; ".join(f"{name}: {text}" for name, text in sorted(failed.items())),
+    )
 
 
 def explain_left_out(names: Sequence[str]) -> BadRequest:

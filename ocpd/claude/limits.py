@@ -11,8 +11,8 @@ are read when a turn of the CLI's begins (both measured on 2.1.330).
 import msgspec
 
 from ocpd.claude.frames import control
-from ocpd.claude.tools import wire_name
-from ocpd.turn.request import Sampling, ToolMode, ToolPolicy, Turn
+from ocpd.claude.names import wire_name
+from ocpd.turn.request import Sampling, ToolMode, Turn
 
 LIMITS = "limits"
 THINKING = "thinking"
@@ -101,15 +101,15 @@ def _sample(sampling: Sampling) -> dict[str, object]:
 def _choose_tools(turn: Turn) -> dict[str, object]:
     if not turn.tools:
         return {}
-    choice = _spell_choice(turn.tool_policy)
+    choice = _spell_choice(turn)
     is_free = turn.tool_policy.mode is not ToolMode.NONE
     if is_free and not turn.tool_policy.parallel:
         choice = {"type": "auto"} | choice | {"disable_parallel_tool_use": True}
     return {"tool_choice": choice} if choice else {}
 
 
-def _spell_choice(policy: ToolPolicy) -> dict[str, object]:
-    match policy.mode:
+def _spell_choice(turn: Turn) -> dict[str, object]:
+    match turn.tool_policy.mode:
         case ToolMode.AUTO:
             return {}
         case ToolMode.NONE:
@@ -117,4 +117,4 @@ def _spell_choice(policy: ToolPolicy) -> dict[str, object]:
         case ToolMode.REQUIRED:
             return {"type": "any"}
         case ToolMode.NAMED:
-            return {"type": "tool", "name": wire_name(policy.name or "")}
+            return {"type": "tool", "name": wire_name(turn, turn.tool_policy.name or "")}

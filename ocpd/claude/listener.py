@@ -57,9 +57,8 @@ SYNTHETIC = "<synthetic>"
 class Listener:
     """Reads the frames of one turn. ``over`` once ``Finished`` or ``Failed`` was said, or nobody
     listens any more; ``cut`` when the process must be killed rather than stopped; ``is_full`` when
-    it should stop, because the caller has all he wanted. ``went_astray``: the process holds a call
-    that the caller never saw. ``told`` is what was used for this turn of the CLI's and told before,
-    in answers that ended in calls."""
+    it should stop, because the caller has all he wanted. ``told`` is what was used for this turn of
+    the CLI's and told before, in answers that ended in calls."""
 
     def __init__(self, turn: Turn, sign_in: str, told: Usage | None = None) -> None:
         self._tells_reasoning = turn.tells_reasoning
@@ -67,11 +66,10 @@ class Listener:
         self._sign_in = sign_in
         self._told = told or Usage()
         self._filter = StopFilter(turn.limits.stop)
-        self._calling = Calling(turn.tools)
+        self._calling = Calling(turn)
         self.over = False
         self.cut = False
         self.is_full = False
-        self.went_astray = False
         self.awaits_results = False
         self.last_retry: Fault | None = None
         self._dropped = False
@@ -86,6 +84,20 @@ class Listener:
         self._said = False
         self._is_visible = False
         self._message_usage = WireUsage()
+
+    @property
+    def went_astray(self) -> bool:
+        """Whether the process holds a call that nobody could have made."""
+        return self._calling.has_stray
+
+    @property
+    def served(self) -> frozenset[str]:
+        """The names of all tools that the model gets, those that run beside the CLI among them."""
+        return self._calling.served
+
+    def note_served(self, names: frozenset[str]) -> None:
+        """The CLI says which tools the model gets."""
+        self._calling.served = names
 
     @property
     def called(self) -> frozenset[str]:
@@ -220,8 +232,7 @@ class Listener:
             return []
         begun = self._calling.on_start(block, index)
         if not begun:
-            # Nobody offered it: the CLI answers it itself, and the turn goes on.
-            self.went_astray = True
+            # The CLI sees to it, and the turn goes on.
             return []
         self._spoke = self._said = True
         return [*self._start(""), *self._rest(), *begun]
@@ -248,7 +259,6 @@ class Listener:
         if self._calling.ids and stop not in CUTTING:
             return self._finish_called()
         if stop is StopReason.TOOL_USE:
-            self.went_astray = True
             return []
         return self._finish(stop, cut=stop in CUTTING or not self._is_visible)
 

@@ -14,7 +14,7 @@ from typing import assert_never
 import msgspec
 
 from ocpd.claude.frames import encode_line
-from ocpd.claude.tools import legal_ids, wire_name
+from ocpd.claude.tools import legal_calls
 from ocpd.errors import Bug
 from ocpd.turn.attachments import PLAIN, text_of
 from ocpd.turn.blank import is_blank
@@ -53,12 +53,14 @@ class Said(msgspec.Struct, frozen=True):
 
 class Step(msgspec.Struct, frozen=True):
     """Bytes to write, and what must come before the next step: the ``result`` of message ``said``,
-    or the end of the turn that is interrupted (``ends``), or the answers to ``rewinds`` rewinds."""
+    or the end of the turn that is interrupted (``ends``), or the answers to ``rewinds`` rewinds, or
+    to the request ``asks``."""
 
     frames: bytes
     said: Said | None = None
     rewinds: int = 0
     ends: bool = False
+    asks: str = ""
 
 
 def message_uuid(turn_id: TurnId, index: int) -> str:
@@ -75,7 +77,7 @@ def message_uuid(turn_id: TurnId, index: int) -> str:
 def write_messages(turn: Turn, first: int, opening: bytes) -> tuple[Step, ...]:
     """Return the steps that write ``opening`` and the messages from ``first`` on; a process that
     has those before it has the whole conversation then."""
-    numbered = list(enumerate(legal_ids(turn.messages)))[first:]
+    numbered = list(enumerate(legal_calls(turn)))[first:]
     if first == 0 and turn.messages[0].role is Role.ASSISTANT:
         numbered.insert(0, (INVENTED, Message(Role.USER, (Text(SPEAKS_FIRST),))))
     steps: list[Step] = []
@@ -166,7 +168,7 @@ def _call(part: ToolUse) -> dict[str, object]:
     return {
         "type": "tool_use",
         "id": part.id,
-        "name": wire_name(part.name),
+        "name": part.name,
         "input": given if told is None else told,
     }
 

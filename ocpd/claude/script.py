@@ -11,12 +11,14 @@ from ocpd.claude.messages import Step
 
 class Script:
     """The steps of one turn. ``awaits`` is the uuid of the message whose result must come,
-    ``rewinds_left`` how many answers to rewinds, ``awaits_end`` that the turn before must end."""
+    ``rewinds_left`` how many answers to rewinds, ``awaits_end`` that the turn before must end,
+    ``awaits_answer`` the request that must be answered."""
 
     def __init__(self) -> None:
         self.awaits = ""
         self.rewinds_left = 0
         self.awaits_end = False
+        self.awaits_answer = ""
         self._steps: list[Step] = []
         self._hears_ours = True
 
@@ -38,6 +40,7 @@ class Script:
         step = self._steps.pop(0)
         self._hears_ours = True
         self.rewinds_left, self.awaits_end = step.rewinds, step.ends
+        self.awaits_answer = step.asks
         if not step.ends:
             self.awaits = "" if step.said is None else step.said.uuid
         return step

@@ -1,8 +1,7 @@
 """One child's conversation: bytes in, events out; intentions in, bytes out.
 
-What may live here: which frames belong to the running turn, what to write next, which messages the
-child has, and the moves of ``lifecycle``. No pipes and no clock: ``pool.child`` carries the bytes,
-``dispatch`` the time.
+What may live here: which frames belong to the running turn, what to write next, and the moves of
+``lifecycle``. No pipes and no clock: ``pool.child`` carries the bytes, ``dispatch`` the time.
 
 After ``claim``, ``resume``, ``rewind``, ``receive`` or ``interrupt`` the caller must write what
 ``data_to_send`` returns.
@@ -13,7 +12,13 @@ from typing import assert_never
 
 import msgspec
 
-from ocpd.claude.answers import is_taken_back, read_cancelled, read_moment, read_offered
+from ocpd.claude.answers import (
+    is_taken_back,
+    read_cancelled,
+    read_failed_servers,
+    read_moment,
+    read_offered,
+)
 from ocpd.claude.claim import (
     CONSULT,
     INITIALIZE,
@@ -22,17 +27,18 @@ from ocpd.claude.claim import (
     write_claim,
     write_consult,
     write_interrupt,
-    write_rewinds,
 )
-from ocpd.claude.faults import explain_left_out
+from ocpd.claude.contents import Contents
+from ocpd.claude.faults import explain_left_out, explain_servers
 from ocpd.claude.frames import write_unsupported
 from ocpd.claude.lifecycle import State, Trigger, next_state
-from ocpd.claude.limits import Applied, Sheet, find_limits, write_limits
+from ocpd.claude.limits import Sheet, find_limits
 from ocpd.claude.lines import Lines, LineTooLong
 from ocpd.claude.listener import Listener
-from ocpd.claude.messages import Said, Step, write_messages
+from ocpd.claude.messages import Step, write_messages
+from ocpd.claude.names import SERVER
 from ocpd.claude.script import Script
-from ocpd.claude.tools import SERVER, Bridge
+from ocpd.claude.tools import Bridge
 from ocpd.claude.wire import (
     AssistantFrame,
     BadFrame,
@@ -85,16 +91,12 @@ class Session:
         self._sign_in = sign_in
         self._lines = Lines()
         self._outgoing: list[bytes] = []
-        # Of the conversation.
-        self._said: list[Said] = []
+        self._contents = Contents()
         self._bridge = Bridge()
-        self._applied = Applied()
-        self._cost_usd = 0.0
         # Of the running turn. What was used for it before calls of it were held is told already.
         self._script = Script()
         self._listener: Listener | None = None
         self._told = Usage()
-        self._is_signed = True
         self._cancelled = False
         self._is_consulting = False
 
@@ -128,10 +130,8 @@ class Session:
     def claim(self, turn: Turn, sheet: Sheet) -> None:
         """Make the parked child work on ``turn``. Raises IllegalMove if it is not parked."""
         self._move(Trigger.CLAIM)
-        self._bridge.offer(turn.tools)
-        self._is_signed = not has_begun(turn.messages)
-        limits = self._limit(find_limits(turn, sheet, is_signed=self._is_signed))
-        self._begin(turn, write_claim(turn, limits))
+        self._bridge.offer(turn)
+        self._begin(turn, write_claim(turn, self._limit(turn, sheet)))
 
     def resume(self, turn: Turn, sheet: Sheet, keep: int) -> None:
         """Make the resting child work on ``turn``: it has its first ``keep`` messages, takes back
@@ -148,16 +148,14 @@ class Session:
             steps.append(Step(write_interrupt(), ends=True))
             keep = cut_before(turn.messages, keep)
         self._move(Trigger.RESUME)
-        self._is_signed = not has_begun(turn.messages)
-        steps += self._take_back(keep)
-        limits = self._limit(find_limits(turn, sheet, is_signed=self._is_signed))
-        self._begin(turn, (*steps, *write_messages(turn, keep, limits)))
+        steps += self._contents.take_back(keep)
+        self._begin(turn, (*steps, *write_messages(turn, keep, self._limit(turn, sheet))))
 
     def rewind(self, keep: int) -> None:
         """Let the resting child take back what it has beyond ``keep`` messages; ``is_settled`` is
         true when it has, or has not: then ``is_spoiled``. Raises IllegalMove if it does not
         rest."""
-        steps = self._take_back(keep)
+        steps = self._contents.take_back(keep)
         if steps:
             self._move(Trigger.REWIND)
             self._listener = None
@@ -246,28 +244,22 @@ class Session:
         if self._listener is not None:
             self._listener.drop()
 
-    def _limit(self, wanted: Applied) -> bytes:
-        frames = write_limits(wanted, self._applied)
-        self._applied = wanted
-        return frames
-
-    def _take_back(self, keep: int) -> list[Step]:
-        """Nothing of an empty conversation may stay: not even a message that we invented."""
-        surplus = [said for said in self._said if keep == 0 or said.position >= keep]
-        self._said = self._said[: len(self._said) - len(surplus)]
-        return [write_rewinds(surplus)] if surplus else []
+    def _limit(self, turn: Turn, sheet: Sheet) -> bytes:
+        """Limit a turn all of whose messages are written now."""
+        self._contents.is_signed = not has_begun(turn.messages)
+        return self._contents.limit(find_limits(turn, sheet, is_signed=self._contents.is_signed))
 
     def _resolve(self, turn: Turn, sheet: Sheet, keep: int) -> bool:
         """Answer the calls that are held, if the turn is just that."""
-        wanted = find_limits(turn, sheet, is_signed=self._is_signed)
-        if not self._applied.holds_at_once(wanted):
+        wanted = find_limits(turn, sheet, is_signed=self._contents.is_signed)
+        if not self._contents.can_limit_at_once(wanted):
             return False
         answers = self._bridge.resolve(turn.messages[keep:])
         if answers is None:
             return False
         self._move(Trigger.RESOLVE)
         self._listen(turn)
-        self._outgoing += [self._limit(wanted), answers]
+        self._outgoing += [self._contents.limit(wanted), answers]
         return True
 
     def _begin(self, turn: Turn, steps: Iterable[Step]) -> None:
@@ -278,13 +270,15 @@ class Session:
 
     def _listen(self, turn: Turn) -> None:
         self._cancelled = False
+        served = frozenset() if self._listener is None else self._listener.served
         self._listener = Listener(turn, self._sign_in, self._told)
+        self._listener.note_served(served)
 
     def _next_step(self) -> None:
         step = self._script.take()
         self._outgoing.append(step.frames)
         if step.said is not None:
-            self._said.append(step.said)
+            self._contents.add(step.said)
         if self._script.is_last:
             self._move(Trigger.ASK)
 
@@ -346,6 +340,7 @@ class Session:
 
     def _on_init(self, frame: SystemFrame, listener: Listener) -> list[Event]:
         """A tool that the CLI does not take is left out without a word, and sometimes all are."""
+        listener.note_served(frozenset(frame.tools))
         left_out = self._bridge.find_left_out(frame.tools)
         if not left_out:
             return []
@@ -377,9 +372,7 @@ class Session:
             self.is_spoiled = True
             return []
         self._move(Trigger.SETTLE)
-        # The CLI counts what the process has cost; the turn has cost what came on top.
-        spent_usd = max(0.0, frame.total_cost_usd - self._cost_usd)
-        self._cost_usd = max(self._cost_usd, frame.total_cost_usd)
+        spent_usd = self._contents.charge(frame.total_cost_usd)
         own = msgspec.structs.replace(frame, total_cost_usd=spent_usd)
         return listener.on_result(own, self.limit)
 
@@ -410,15 +403,24 @@ class Session:
                 self.offered = read_offered(answer) or self.offered
             elif answer.request_id == INTERRUPT:
                 self._on_interrupted(read_cancelled(answer))
+            elif answer.request_id == self._script.awaits_answer:
+                return self._on_servers(read_failed_servers(answer))
         except BadFrame:
             self.bad_frames += 1
+        return []
+
+    def _on_servers(self, failed: dict[str, str]) -> list[Event]:
+        if failed:
+            return self._give_up(explain_servers(failed))
+        if self.state is State.CLAIMED and self._listener is not None and not self._listener.over:
+            self._next_step()
         return []
 
     def _on_interrupted(self, cancelled: list[str]) -> None:
         # A turn that was still queued is gone without a result of its own, and so is its message.
         awaited = self._script.awaits
         if self.state is State.BUSY and awaited in cancelled:
-            self._said = [said for said in self._said if said.uuid != awaited]
+            self._contents.forget(awaited)
             self._move(Trigger.SETTLE)
 
     def _on_rewound(self, answer: ControlAnswer) -> list[Event]:
@@ -426,7 +428,7 @@ class Session:
             return []
         self._script.rewinds_left -= 1
         # The last answer tells what is left: nothing, or what was kept.
-        keeps = None if self._script.rewinds_left else bool(self._said)
+        keeps = None if self._script.rewinds_left else not self._contents.is_empty
         self.is_spoiled = self.is_spoiled or not is_taken_back(answer, keeps=keeps)
         if self._script.rewinds_left > 0:
             return []

@@ -10,8 +10,7 @@ environment of ``argv`` says the rest):
 * ``readOnlyHint``: it asks for all calls of a message at once, and not one after the other.
 * ``anthropic/maxResultSizeChars``: a long result is passed on, and not put into a file; up to
   ``MOST_CHARS``.
-* Tools that have the names of some of its own make it add instructions for those, or are left out:
-  these go by a longer name, which the model sees and the caller does not.
+* Some names are not free: ``names`` has those.
 """
 
 from collections.abc import Sequence
@@ -20,43 +19,32 @@ from typing import assert_never
 import msgspec
 
 from ocpd.claude.frames import answer
+from ocpd.claude.names import SERVER, wire_name
 from ocpd.claude.wire import McpMessage
 from ocpd.turn.calls import calls_of, plain_id, results_of
-from ocpd.turn.request import Image, Message, Part, Text, Tool, ToolResult, ToolUse
+from ocpd.turn.request import Image, Message, Part, Text, Tool, ToolResult, ToolUse, Turn
 
-SERVER = "c"
 MOST_CHARS = 500_000
 """What the CLI passes on of one result at most, whatever it is told."""
 
-_PREFIX = f"mcp__{SERVER}__"
-_MEDDLED = frozenset({"Agent", "Skill", "StructuredOutput", "ToolSearch"})
 _METHOD_NOT_FOUND = -32601
 _LEGAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
-def wire_name(name: str) -> str:
-    """Return the name under which the model sees a tool of the caller's."""
-    return _PREFIX + name if name in _MEDDLED or name.startswith(_PREFIX) else name
-
-
-def caller_name(name: str) -> str:
-    """Return the name under which the caller knows the tool that the model calls so."""
-    return name.removeprefix(_PREFIX)
-
-
-def legal_ids(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Return ``messages`` with ids as the upstream takes them: each once, and of few characters.
-    Clients count the calls of each answer from 0, or use ids of another model's."""
+def legal_calls(turn: Turn) -> tuple[Message, ...]:
+    """Return the messages of ``turn`` with calls as the upstream takes them: ids of few characters,
+    each once, and names as the model knows them. Clients count the calls of each answer from 0, or
+    use ids and names of another model's."""
     seen: set[str] = set()
-    names: dict[str, str] = {}
+    ids: dict[str, str] = {}
     found: list[Message] = []
-    for message in messages:
+    for message in turn.messages:
         calls = calls_of(message)
         if calls:
-            names = {plain_id(call.id): _legal_id(call.id, seen) for call in calls}
+            ids = {plain_id(call.id): _legal_id(call.id, seen) for call in calls}
         parts = message.parts
         if calls or results_of(message):
-            parts = tuple(_rename(part, names) for part in parts)
+            parts = tuple(_rename(part, ids, turn) for part in parts)
         found.append(Message(message.role, parts))
     return tuple(found)
 
@@ -73,16 +61,16 @@ class Bridge:
 
     def __init__(self) -> None:
         self.parked: dict[str, Parked] = {}
-        self._tools: tuple[Tool, ...] = ()
+        self._tools: dict[str, Tool] = {}
 
-    def offer(self, tools: tuple[Tool, ...]) -> None:
-        """Have these tools. A conversation asks for them once, when it begins."""
-        self._tools = tools
+    def offer(self, turn: Turn) -> None:
+        """Have the tools of ``turn``. A conversation asks for them once, when it begins."""
+        self._tools = {wire_name(turn, tool.name): tool for tool in turn.tools}
 
     def find_left_out(self, names: Sequence[str]) -> list[str]:
         """Return the tools that are not among ``names``, those that the model gets."""
         known = frozenset(names)
-        return [tool.name for tool in self._tools if wire_name(tool.name) not in known]
+        return [tool.name for name, tool in self._tools.items() if name not in known]
 
     def hear(self, request_id: str, message: McpMessage) -> bytes:
         """Return the answer to what the CLI says; b"" for a call, which is parked."""
@@ -90,7 +78,7 @@ class Bridge:
             case "initialize":
                 return _reply(request_id, message, _introduce(message))
             case "tools/list":
-                tools = [_describe(tool) for tool in self._tools]
+                tools = [_describe(name, tool) for name, tool in self._tools.items()]
                 return _reply(request_id, message, {"tools": tools})
             case "tools/call" if message.id is not None:
                 self.parked[message.params.meta.tool_use_id] = Parked(request_id, message.id)
@@ -134,9 +122,9 @@ def _introduce(message: McpMessage) -> dict[str, object]:
     }
 
 
-def _describe(tool: Tool) -> dict[str, object]:
+def _describe(name: str, tool: Tool) -> dict[str, object]:
     return {
-        "name": wire_name(tool.name),
+        "name": name,
         "description": tool.description,
         "inputSchema": _on_one_line(tool.schema),
         "annotations": {"readOnlyHint": True},
@@ -193,7 +181,7 @@ def _is_exact(result: ToolResult) -> bool:
 
 
 def _legal_id(name: str, seen: set[str]) -> str:
-    legal = "".join(character if character in _LEGAL else "_" for character in name) or "call"
+    legal = _legal(name)
     found, count = legal, 1
     while found in seen:
         count += 1
@@ -202,7 +190,16 @@ def _legal_id(name: str, seen: set[str]) -> str:
     return found
 
 
-def _rename(part: Part, names: dict[str, str]) -> Part:
-    if isinstance(part, ToolUse | ToolResult):
-        return msgspec.structs.replace(part, id=names.get(plain_id(part.id), part.id))
-    return part
+def _legal(name: str) -> str:
+    return "".join(character if character in _LEGAL else "_" for character in name) or "call"
+
+
+def _rename(part: Part, ids: dict[str, str], turn: Turn) -> Part:
+    match part:
+        case ToolUse():
+            name = wire_name(turn, _legal(part.name))
+            return msgspec.structs.replace(part, id=ids[plain_id(part.id)], name=name)
+        case ToolResult():
+            return msgspec.structs.replace(part, id=ids.get(plain_id(part.id), part.id))
+        case _:
+            return part

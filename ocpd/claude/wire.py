@@ -215,6 +215,12 @@ class InterruptAnswer(Struct):
     cancelled: list[str] = []
 
 
+class ServersAnswer(Struct):
+    """Which MCP servers did not start, and why."""
+
+    errors: dict[str, str] = {}
+
+
 class RewindAnswer(Struct):
     """What a rewind did. ``precedingAssistantUuid`` null: no answer of the model's is left."""
 

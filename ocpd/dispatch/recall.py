@@ -3,6 +3,7 @@
 What may live here: from a job and its events to the memory of the process that did it.
 """
 
+from ocpd.claude.make import Parts, make_of
 from ocpd.dispatch.job import Job
 from ocpd.sched.affinity import Memory, Wanted
 from ocpd.turn.answer import Answer
@@ -34,7 +35,7 @@ class Recall:
         self._is_tainted = False
         self.keep = 0
         self.wanted = Wanted(
-            model=turn.model,
+            model=make_of(Parts(turn.model, turn.own_tools, turn.is_unasked)),
             key=key_of(turn, Surroundings(job.caller.scope)),
             chain=chain_of(turn.messages),
             last_request=last_request(turn.messages),

@@ -80,8 +80,8 @@ def pair_calls(turn: Turn) -> Turn:
     """Return ``turn`` with every call answered: where the user went on without a result, one says
     so.
 
-    Raises BadRequest naming the id of a result without its call, of a second result, and of a call
-    without a result that no new message of the user's replaces.
+    Raises BadRequest naming the id of a result without its call, of a second result, of two calls
+    of one message, and of a call without a result that no new message of the user's replaces.
     """
     messages = turn.messages
     if not any(calls_of(message) or is_results(message) for message in messages):
@@ -102,6 +102,7 @@ def pair_calls(turn: Turn) -> Turn:
                 raise _refuse(waiting[0].id, "has no result")
             paired.append(Message(Role.USER, tuple(_not_run(waiting))))
         waiting = calls_of(message)
+        _check_calls(waiting)
         paired.append(message)
     return msgspec.structs.replace(turn, messages=tuple(paired))
 
@@ -127,6 +128,14 @@ def _begins_request(messages: Sequence[Message], at: int) -> bool:
 
 def _not_run(calls: Iterable[ToolUse]) -> list[ToolResult]:
     return [ToolResult(call.id, (Text(UNANSWERED),), is_error=True) for call in calls]
+
+
+def _check_calls(calls: Sequence[ToolUse]) -> None:
+    seen: set[str] = set()
+    for call in calls:
+        if plain_id(call.id) in seen:
+            raise _refuse(call.id, "is made twice in one message")
+        seen.add(plain_id(call.id))
 
 
 def _check_results(results: Sequence[ToolResult], calls: Sequence[ToolUse]) -> tuple[ToolUse, ...]:

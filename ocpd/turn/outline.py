@@ -29,7 +29,8 @@ ANSWER = "answer"
 
 _MAX_QUOTED = 16_384
 _PLAIN_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
-_ONLY_THIS = "The whole answer: one JSON object with all its fields, not an empty one."
+_ALL_OF_IT = "The whole answer."
+_WITH_FIELDS = "The whole answer: one JSON object with all its fields in it."
 
 _TEXTS = frozenset({"description", "format", "title"})
 _NUMBERS = frozenset(
@@ -114,7 +115,7 @@ def write_outline(root: Node) -> Outline:
             "additionalProperties": False,
         }
     draft.mend_references(top, f"#/properties/{ANSWER}" if wraps else "#")
-    _describe(inner, root, is_whole=not draft.left_out)
+    _describe(inner, root, wraps=wraps, is_whole=not draft.left_out)
     return Outline(msgspec.Raw(_encode(top)), wraps)
 
 
@@ -175,7 +176,10 @@ class _Draft:
                 _copy_plain(keyword, value, to)
 
     def _copy_any(self, value: Json) -> Json:
-        return self.copy(value) if is_node(value) else value
+        if is_node(value):
+            return self.copy(value)
+        # What a draft does not know, it does not check either.
+        return value if isinstance(value, bool) else {}
 
     def mend_references(self, top: Node, prefix: str) -> None:
         """Let the references lead to where things are now, or go."""
@@ -214,10 +218,13 @@ def _can_stand_at_top(node: Node) -> bool:
     )
 
 
-def _describe(node: Node, root: Node, *, is_whole: bool) -> None:
+def _describe(node: Node, root: Node, *, wraps: bool, is_whole: bool) -> None:
     told = [str(node["description"])] if node.get("description") else []
-    if not node.get("properties") and node.get("type") == "object":
-        told.append(_ONLY_THIS)
+    is_open = not node.get("properties") and node.get("additionalProperties", True) is True
+    if node.get("type") == "object" and is_open:
+        told.append(_WITH_FIELDS)
+    elif wraps and not told:
+        told.append(_ALL_OF_IT)
     if not is_whole:
         quoted = _encode(root).decode()
         if len(quoted) <= _MAX_QUOTED:

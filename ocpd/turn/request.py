@@ -136,6 +136,10 @@ class Sampling(msgspec.Struct, frozen=True):
     top_k: int | None = None
 
 
+ALL_TOOLS = ("default",)
+"""Every tool that the CLI has."""
+
+
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
     """One request of one caller, ready to run.
 
@@ -147,7 +151,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     ``reasoning_field`` is the field with which the request speaks of reasoning, be it ``effort`` or
     something else; None: it does not. ``calls_as_functions``: the caller knows the older form of
     tools, and wants its one call as ``function_call``. ``servers`` are the MCP servers whose tools
-    run on this machine, by name: those that join every request and those that this one asked for.
+    run on this machine, by name: those that join every request and those that this one asked for;
+    ``own_tools`` names those of the CLI's own tools that run here too (``ALL_TOOLS``: each of
+    them), ``is_unasked`` says that these need no permission.
     """
 
     id: TurnId
@@ -160,6 +166,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     tool_policy: ToolPolicy = ToolPolicy()
     calls_as_functions: bool = False
     servers: tuple[Server, ...] = ()
+    own_tools: tuple[str, ...] = ()
+    is_unasked: bool = False
     format: AnswerFormat = AnswerFormat()
     limits: Limits = Limits()
     sampling: Sampling = Sampling()

@@ -33,14 +33,14 @@ MAX_BYTES = 262_144
 MAX_DEPTH = 64
 MAX_SIZE = 50_000
 """Schemas within a schema, with every reference replaced by what it refers to."""
-MAX_PATTERNS = 200
+MAX_PATTERNS = 100
 MAX_ANSWER_DEPTH = 200
 
 _MAX_EXPLAINED = 2_000
 _MAX_REASON = 300
 _BACKTRACK_LIMIT = 20_000
-_REGEX_BYTES = 1 << 18
-_COMPILED = 16
+_REGEX_BYTES = 1 << 19
+_COMPILED = 8
 _IT = "the value"
 
 _DRAFTS = {
@@ -129,9 +129,7 @@ class Checker:
         # many of them, and in a huge schema too.
         if self._can_explain:
             for error in self._validator.iter_errors(value):
-                where = "".join(f"[{_name(step)}]" for step in getattr(error, "instance_path", ()))
-                message = _shorten(str(getattr(error, "message", "")))
-                return f"at {where}: {message}" if where else message
+                return _say(error)
         return "it does not match the schema"
 
 
@@ -213,10 +211,7 @@ def _build_as(kind: str, root: Node) -> _Validator:
             ),
         )
     except ValueError as error:
-        steps = getattr(error, "instance_path", ())
-        where = "".join(f"[{_name(step)}]" for step in steps)
-        message = _shorten(str(getattr(error, "message", error)))
-        raise Unfit(f"at {where}: {message}" if where else message) from error
+        raise Unfit(_say(error)) from error
     return validator
 
 
@@ -251,8 +246,13 @@ def _compact(text: str, value: Json, keys: int) -> str:
     return _TOKENS.sub(r"\1", text)
 
 
-def _name(step: object) -> str:
-    return str(step) if isinstance(step, int) else _encode(str(step)[:64]).decode()
+def _say(error: Exception) -> str:
+    """What the library found, and where."""
+    where = "".join(f"/{step}" for step in getattr(error, "instance_path", ()))
+    message = str(getattr(error, "message", error))
+    if message.endswith('is not a "regex"'):
+        message = "it is no regular expression that can be used here, or too large a one"
+    return _shorten(f"at {where}: {message}" if where else message)
 
 
 def _shorten(text: str) -> str:

@@ -47,7 +47,8 @@ class Surroundings(msgspec.Struct, frozen=True):
 def key_of(turn: Turn, around: Surroundings) -> bytes:
     """Return a digest of all that a process learns once and keeps: two turns with the same key may
     be served by the same process. Never equal for two callers."""
-    return _digest(_encoder.encode((around, turn.model, turn.system, turn.tools, turn.format)))
+    tools = (turn.tools, turn.servers, turn.own_tools, turn.is_unasked)
+    return _digest(_encoder.encode((around, turn.model, turn.system, tools, turn.format)))
 
 
 def chain_of(messages: Iterable[Message], start: bytes = ROOT) -> tuple[bytes, ...]:

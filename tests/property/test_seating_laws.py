@@ -18,6 +18,8 @@ from ocpd.sched.staffing import ChildId
 
 START_S, TURN_S, FINISH_S = 0.4, 0.5, 0.01
 MB = 100
+HELD = 0.3
+"""How many answers call tools, and wait for results."""
 
 
 class Process(msgspec.Struct):
@@ -27,6 +29,7 @@ class Process(msgspec.Struct):
     key: bytes | None = None
     answers: int = 0
     used_at: float = 0.0
+    is_held: bool = False
 
 
 class Request(msgspec.Struct):
@@ -70,6 +73,7 @@ class World:
     def answered(self, pair: tuple[Process, Request]) -> None:
         process, request = pair
         process.place, process.answers = Place.FINISHING, process.answers + 1
+        process.is_held = self.dice.random() < HELD
         self.at(FINISH_S, "finished", process)
         if request.turns_left:
             self.at(self.dice.expovariate(1), "arrive", request)
@@ -79,7 +83,7 @@ class World:
 
     def seats(self) -> list[Seat]:
         return [
-            Seat(p.child, p.model, p.place, p.key, p.answers, p.used_at, MB)
+            Seat(p.child, p.model, p.place, p.key, p.answers, p.used_at, MB, p.is_held)
             for p in self.processes.values()
         ]
 

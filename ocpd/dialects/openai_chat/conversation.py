@@ -128,7 +128,8 @@ class _Reader:
         if (old := item.function_call) is not None:
             self._calls[old.name] = self._calls.get(old.name, 0) + 1
             parts.append(ToolUse(self._name_call(old.name), old.name, old.arguments or "{}"))
-        return tuple(parts)
+        # Thinking alone says nothing.
+        return () if all(isinstance(part, Reasoning) for part in parts) else tuple(parts)
 
     def _read_result(self, item: wire.Message, at: str) -> ToolResult:
         field = "tool_call_id" if item.role == "tool" else "name"

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocpd.claude.argv import PASSED, Lane, build_argv, build_environment
+from ocpd.claude.make import Parts, make_of, read_make
+from ocpd.turn.request import ALL_TOOLS
 
 LANE = Lane()
 
@@ -52,16 +54,36 @@ def test_the_command_is_exactly_this() -> None:
 
 
 def test_a_turn_has_no_way_into_the_command() -> None:
-    assert list(inspect.signature(build_argv).parameters) == ["binary", "model"]
+    assert list(inspect.signature(build_argv).parameters) == ["binary", "make"]
     told = inspect.signature(build_environment).parameters
     assert list(told) == ["environ", "lane", "version", "cli_max_retries"]
 
 
-@pytest.mark.parametrize("model", ["--dangerous", "-p", "a b", "=", ""])
+@pytest.mark.parametrize("model", ["--dangerous", "-p", "a,b", "=", ""])
 def test_a_model_is_never_read_as_a_flag_of_its_own(model: str) -> None:
     argv = build_argv("claude", model)
     assert argv[-1] == f"--model={model}"
     assert argv[:-1] == build_argv("claude", "x")[:-1]
+
+
+@pytest.mark.parametrize(
+    ("parts", "tools", "allowed", "is_unasked"),
+    [
+        (Parts("m"), "", "mcp__c", False),
+        (Parts("m", ("Bash", "Read")), "Bash,Read", "mcp__c,Bash,Read", False),
+        (Parts("m", ("Read",), is_unasked=True), "Read", "mcp__c,Read", True),
+        (Parts("m", ALL_TOOLS, is_unasked=True), "default", "mcp__c", True),
+    ],
+)
+def test_the_cli_has_those_of_its_tools_that_the_operator_named(
+    parts: Parts, tools: str, allowed: str, is_unasked: bool
+) -> None:
+    assert read_make(make_of(parts)) == parts
+    argv = build_argv("claude", make_of(parts))
+    assert argv[argv.index("--tools") + 1] == tools
+    assert argv[argv.index("--allowedTools") + 1] == allowed
+    assert ("--dangerously-skip-permissions" in argv) is is_unasked
+    assert argv[-1] == "--model=m"
 
 
 @pytest.mark.parametrize("name", NEVER_INHERITED)

@@ -1,5 +1,7 @@
 """A request continues a conversation that it begins with, or whose last request it replaces."""
 
+import msgspec
+
 from ocpd.sched.affinity import Match, Memory, Wanted, Way, find_match
 from ocpd.sched.staffing import ChildId
 
@@ -76,3 +78,26 @@ def test_an_empty_conversation_continues_nothing() -> None:
 def test_the_longest_wins_and_going_on_beats_a_rewind() -> None:
     assert find("AbCdE", memory("Ab"), memory("AbCd")) == Match(TWO, 4, Way.CONTINUED)
     assert find("AbC", memory("AbXy"), memory("Ab")) == Match(TWO, 2, Way.CONTINUED)
+
+
+def test_results_go_on_with_the_conversation_that_called() -> None:
+    """R are results: the user's, and a part of the request before."""
+    holds = Memory(b"k", chain("Abc"), 0, answers=2, is_held=True)
+    found = find_match({ONE: holds}, wanted("AbcR", b"k"))
+    assert found == Match(ONE, 3, Way.CONTINUED)
+
+
+def test_another_answer_to_results_replaces_the_whole_request() -> None:
+    after = Memory(b"k", chain("AbCdRe"), 2, answers=3)
+    asked = msgspec.structs.replace(wanted("AbCdR", b"k"), last_request=2)
+    assert find_match({ONE: after}, asked) == Match(ONE, 2, Way.REWOUND)
+    # Also if the results are others, or the user goes on without them.
+    for said in ("AbCdS", "AbCxR", "AbX"):
+        again = msgspec.structs.replace(wanted(said, b"k"), last_request=2)
+        assert find_match({ONE: after}, again) == Match(ONE, 2, Way.REWOUND)
+
+
+def test_the_same_request_elsewhere_is_another_conversation() -> None:
+    holds = Memory(b"k", chain("AbCd"), 2, answers=2, is_held=True)
+    asked = msgspec.structs.replace(wanted("AxCdR", b"k"), last_request=2)
+    assert find_match({ONE: holds}, asked) is None

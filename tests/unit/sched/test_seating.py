@@ -1,5 +1,7 @@
 """A request that continues nothing gets the cheapest process that may be given up for it."""
 
+import msgspec
+
 from ocpd.sched.seating import (
     PROTECT_S,
     Begin,
@@ -11,6 +13,7 @@ from ocpd.sched.seating import (
     Take,
     Wait,
     choose,
+    find_victim,
     has_room,
 )
 from ocpd.sched.staffing import ChildId
@@ -52,6 +55,33 @@ def test_a_conversation_that_went_on_is_spared_while_there_is_a_spare_or_room() 
     assert ask(resting(1, answers=2)) == Begin()
     assert ask(resting(1, answers=2, idle_s=PROTECT_S)) == Take(ChildId(1))
     assert ask(resting(1, answers=2), room=Room(1, 10_000)) == Take(ChildId(1))
+
+
+def held(number: int, key: bytes = b"k", idle_s: float = 1.0) -> Seat:
+    """One whose only answer calls tools, and waits for the results."""
+    plain = resting(number, answers=1, key=key, idle_s=idle_s)
+    return msgspec.structs.replace(plain, is_held=True)
+
+
+def test_a_conversation_that_waits_for_results_is_spared_like_one_that_went_on() -> None:
+    assert ask(held(1), seat(2, Place.PARKED)) == Take(ChildId(2))
+    assert ask(held(1), resting(2, idle_s=0.5)) == Take(ChildId(2))
+    assert ask(held(1)) == Begin()
+
+
+def test_it_is_not_spared_for_ever_nor_at_any_price() -> None:
+    assert ask(held(1, idle_s=PROTECT_S)) == Take(ChildId(1))
+    assert ask(held(1), room=Room(1, 10_000)) == Take(ChildId(1))
+
+
+def test_without_room_one_that_nobody_waits_for_goes_before_one_that_holds_calls() -> None:
+    short, waits = resting(2, key=b"a", idle_s=1), held(1, key=b"b", idle_s=9)
+    assert ask(waits, short, room=Room(2, 10_000)) == Begin(ChildId(2))
+    assert find_victim([waits], NOW) == ChildId(1)
+    assert find_victim([waits, held(3, idle_s=20)], NOW) == ChildId(3)
+    # After that time it is like any other.
+    long_ago = held(4, key=b"b", idle_s=PROTECT_S + 9)
+    assert find_victim([short, long_ago], NOW) == ChildId(4)
 
 
 def test_a_process_of_other_surroundings_or_another_model_is_never_taken() -> None:
