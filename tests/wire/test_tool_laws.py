@@ -97,8 +97,8 @@ class Books:
         if view in self._may:
             return True
         return any(
-            view.messages[: len(cut.messages)] == cut.messages
-            and len(view.messages) == len(cut.messages) + 2
+            len(view.messages) > len(cut.messages)
+            and view.messages[: len(cut.messages)] == cut.messages
             for cut in self._cut
         )
 
