@@ -32,6 +32,8 @@ def add_key(args: Namespace, desk: Desk) -> int:
         body["models"] = list(args.models)
     if args.mcp_servers is not None:
         body["mcp_servers"] = list(args.mcp_servers)
+    if args.allowed_tools is not None:
+        body["allowed_tools"] = list(args.allowed_tools)
     if args.note is not None:
         body["note"] = args.note
     told = desk.client.call("POST", "api", "keys", body=body)
@@ -123,17 +125,19 @@ def _spell_rest(key: Fields) -> str:
     if models := key.texts("models"):
         said.append(f"only {', '.join(models)}")
     if key.value("mcp_servers") is not None:
-        said.append(f"MCP servers {_spell_servers(key)}")
+        said.append(f"MCP servers {_spell_names(key, 'mcp_servers', 'all')}")
+    if key.value("allowed_tools") is not None:
+        said.append(f"tools {_spell_names(key, 'allowed_tools', '')}")
     if note := key.text("note"):
         said.append(note)
     return " · ".join(said)
 
 
-def _spell_servers(key: Fields) -> str:
+def _spell_names(key: Fields, name: str, unset: str) -> str:
     # An empty list is none at all, other than with models.
-    if key.value("mcp_servers") is None:
-        return "all"
-    return ", ".join(key.texts("mcp_servers")) or "none"
+    if key.value(name) is None:
+        return unset
+    return ", ".join(key.texts(name)) or "none"
 
 
 def _show_key(key: Fields, out: Output) -> None:
@@ -154,7 +158,8 @@ def _show_key(key: Fields, out: Output) -> None:
             ("Expires", _moment(key.text("expires_at", "never"))),
             ("Revoked", _moment(key.text("revoked_at"))),
             ("Models", ", ".join(key.texts("models")) or "all"),
-            ("MCP servers", _spell_servers(key)),
+            ("MCP servers", _spell_names(key, "mcp_servers", "all")),
+            ("Tools", _spell_names(key, "allowed_tools", "as the setting allowedTools says")),
             ("Quota", ", ".join(quota) or "none"),
             ("Note", key.text("note")),
         )
@@ -182,11 +187,15 @@ def _read_models(text: str) -> list[str]:
     return names
 
 
-def _read_servers(text: str) -> list[str]:
+def _read_names(text: str, such_as: str = "files,search") -> list[str]:
     names = [name.strip() for name in text.split(",")] if text.strip() else []
     if not all(names):
-        raise ArgumentTypeError(f"{text!r} is no list of names such as files,search")
+        raise ArgumentTypeError(f"{text!r} is no list of names such as {such_as}")
     return names
+
+
+def _read_tools(text: str) -> list[str]:
+    return _read_names(text, "Read,Bash")
 
 
 def read_days(text: str) -> int:
@@ -211,8 +220,15 @@ def _declare_add(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--mcp-servers",
         metavar="A,B",
-        type=_read_servers,
+        type=_read_names,
         help='only these servers of the registry (mcpRegistry); "" is none',
+    )
+    parser.add_argument(
+        "--allowed-tools",
+        metavar="A,B",
+        type=_read_tools,
+        help="these tools of the CLI itself, on the daemon's machine, instead of those of"
+        ' allowedTools; "" is none',
     )
     parser.add_argument("--note", metavar="TEXT", help="a remark, shown in the list")
 

@@ -109,6 +109,7 @@ def _show_health(health: Fields, out: Output) -> None:
             ("Claude CLI", _spell_claude(health, claude)),
             ("Login", _spell_login(auth)),
             ("Callers", f"auth mode {health.text('authMode', 'unknown')}"),
+            ("Tools here", _spell_tools(health.part("config"))),
             ("Requests", _spell_counts(health.part("stats"), counted)),
             (
                 "Turns",
@@ -135,6 +136,14 @@ def _spell_claude(health: Fields, claude: Fields) -> str:
     said = [path, claude.text("version")]
     trouble = claude.text("problem") or claude.text("warning")
     return " ".join(word for word in said if word) + (f": {trouble}" if trouble else "")
+
+
+def _spell_tools(config: Fields) -> str:
+    said = config.texts("allowedTools")
+    if said and config.flag("skipPermissions"):
+        said.append("without any check")
+    said += [f"MCP server {name}" for name in config.texts("mcpServers")]
+    return ", ".join(said)
 
 
 def _spell_login(auth: Fields) -> str:

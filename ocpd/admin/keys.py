@@ -51,10 +51,13 @@ class Keys:
         wish = await read_body(exchange, NewKey)
         change = self._keys.add(
             wish.name,
-            note=wish.note,
-            expires_at=_read_expiry(wish),
-            models=self._read_models(wish.models),
-            mcp_servers=None if wish.mcp_servers is None else tuple(wish.mcp_servers),
+            Wanted(
+                note=wish.note,
+                expires_at=_read_expiry(wish),
+                models=self._read_models(wish.models),
+                mcp_servers=_maybe_names(wish.mcp_servers),
+                allowed_tools=_maybe_names(wish.allowed_tools),
+            ),
         )
         record, secret = await self._journal.carry_out(
             actor, "keys.add", change, lambda made: _describe(made[0])
@@ -106,13 +109,14 @@ class Keys:
         models: tuple[str, ...] | UnsetType | None = UNSET
         if not isinstance(wish.models, UnsetType):
             models = self._read_models(wish.models)
-        servers = wish.mcp_servers
+        servers, tools = wish.mcp_servers, wish.allowed_tools
         return Wanted(
             name=wish.name,
             note=wish.note,
             expires_at=expires_at,
             models=models,
             mcp_servers=tuple(servers) if isinstance(servers, list) else servers,
+            allowed_tools=tuple(tools) if isinstance(tools, list) else tools,
         )
 
     def _read_models(self, names: list[str] | None) -> tuple[str, ...] | None:
@@ -142,6 +146,7 @@ class Keys:
             expires_at=maybe_moment(record.expires_at),
             models=record.models,
             mcp_servers=record.mcp_servers,
+            allowed_tools=record.allowed_tools,
             note=record.note,
             last_used_at=maybe_moment(record.last_used_at),
             role=record.role,
@@ -175,6 +180,10 @@ def _read_expiry(wish: NewKey) -> float | None:
             param="expires_in_days",
         )
     return wall_clock() + wish.expires_in_days * _DAY_S
+
+
+def _maybe_names(names: list[str] | None) -> tuple[str, ...] | None:
+    return None if names is None else tuple(names)
 
 
 def _maybe_moment(text: str | None) -> float | None:

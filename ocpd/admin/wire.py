@@ -30,6 +30,7 @@ class NewKey(Struct, forbid_unknown_fields=True):
     expires_in_days: int | None = None
     models: list[str] | None = None
     mcp_servers: list[str] | None = None
+    allowed_tools: list[str] | None = None
 
 
 class KeyChange(Struct, forbid_unknown_fields=True):
@@ -40,6 +41,7 @@ class KeyChange(Struct, forbid_unknown_fields=True):
     expires_at: str | UnsetType | None = UNSET
     models: list[str] | UnsetType | None = UNSET
     mcp_servers: list[str] | UnsetType | None = UNSET
+    allowed_tools: list[str] | UnsetType | None = UNSET
 
 
 class ImportOcp(Struct, forbid_unknown_fields=True):
@@ -68,8 +70,8 @@ class AdminKeyWish(Struct, forbid_unknown_fields=True):
 
 
 class KeyView(Struct):
-    """A key as it may be shown; null is all ``models``, all ``mcp_servers`` that may be asked for.
-    The quotas are of requests."""
+    """A key as it may be shown; null is all ``models``, all ``mcp_servers`` that may be asked for,
+    and the ``allowed_tools`` that the setting names. The quotas are of requests."""
 
     id: int
     keyPreview: str  # noqa: N815 - the wire's spelling, beside snake_case
@@ -80,6 +82,7 @@ class KeyView(Struct):
     expires_at: str | None
     models: tuple[str, ...] | None
     mcp_servers: tuple[str, ...] | None
+    allowed_tools: tuple[str, ...] | None
     note: str
     last_used_at: str | None
     role: str

@@ -26,5 +26,12 @@ def identify(request: Request, find_key: FindKey) -> Caller:
     place = " via ".join((place, *(value for value in told if value)))
     for token in read_tokens(request.headers):
         if (key := find_key(token)) is not None:
-            return Caller(key.name, key.id, place, f"{key.created_at}", key.mcp_servers)
+            return Caller(
+                key.name,
+                key.id,
+                place,
+                key_stamp=f"{key.created_at}",
+                servers=key.mcp_servers,
+                own_tools=key.allowed_tools,
+            )
     return Caller(place=place)

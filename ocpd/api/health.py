@@ -20,6 +20,9 @@ from ocpd.pool.pool import Pool, PoolStatistics
 from ocpd.pool.probe import INSTALL_ADVICE, Probe
 from ocpd.sched.queue import QueueStatistics
 from ocpd.settings.values import Settings
+from ocpd.turn.own_tools import tools_of
+from ocpd.turn.request import ALL_TOOLS
+from ocpd.turn.servers import Registry
 
 REJECTIONS_TO_DEGRADE = 2
 RECENT_SHOWN = 5
@@ -87,12 +90,17 @@ class RecentError(msgspec.Struct):
 
 
 class Config(msgspec.Struct, rename="camel"):
-    """The settings people look for here; milliseconds."""
+    """The settings people look for here; milliseconds. ``allowed_tools`` are the CLI's own tools
+    that a model may run on this machine, ["all"] is each; ``mcp_servers`` the names of the servers
+    that join every request."""
 
     timeout: int
     first_byte_timeout: int
     max_concurrent: int
     default_model: str
+    allowed_tools: list[str]
+    skip_permissions: bool
+    mcp_servers: list[str]
 
 
 class Report(msgspec.Struct, rename="camel"):
@@ -127,6 +135,7 @@ class Sources(msgspec.Struct, frozen=True):
     admission: Admission
     ledger: Ledger
     models: Callable[[], Models]
+    registry: Callable[[], Registry]
 
 
 class Health:
@@ -170,7 +179,7 @@ class Health:
             concurrency=_concurrency(queue),
             processes=s.pool.statistics(),
             models=_drift(s.models(), s.pool.offered),
-            config=_config(s.settings()),
+            config=_config(s.settings(), s.registry()),
             recent_errors=[_recent(note) for note in s.ledger.recent_errors()[-RECENT_SHOWN:]],
         )
 
@@ -235,12 +244,16 @@ def _drift(models: Models, offered: tuple[OfferedModel, ...]) -> ModelDrift:
     )
 
 
-def _config(settings: Settings) -> Config:
+def _config(settings: Settings, registry: Registry) -> Config:
+    tools = tools_of(settings)
     return Config(
         timeout=settings.timeout_ms,
         first_byte_timeout=settings.first_byte_timeout_ms,
         max_concurrent=settings.max_concurrent,
         default_model=settings.default_model,
+        allowed_tools=["all"] if tools == ALL_TOOLS else list(tools),
+        skip_permissions=settings.skip_permissions,
+        mcp_servers=[server.name for server in registry.always],
     )
 
 

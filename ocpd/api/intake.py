@@ -11,7 +11,6 @@ import msgspec
 from ocpd.api.callers import FindKey, identify
 from ocpd.claude.limits import Sheet, find_limits
 from ocpd.dialects.interface import ChooseServers, Context, Dialect
-from ocpd.dialects.support import refuse_unsupported
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.http.message import Headers, Request
 from ocpd.models import Model, Models, Resolved
@@ -19,8 +18,9 @@ from ocpd.settings.values import Settings
 from ocpd.turn.attachments import Caps, check_attachments
 from ocpd.turn.calls import pair_calls
 from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_default, choose_effort
+from ocpd.turn.own_tools import give_tools
 from ocpd.turn.request import Turn, TurnId
-from ocpd.turn.sampling import settle_choice, settle_sampling
+from ocpd.turn.sampling import settle_choice, settle_form, settle_sampling
 from ocpd.turn.servers import Registry, Server, choose_servers
 from ocpd.turn.truncate import count_chars, truncate
 
@@ -73,8 +73,9 @@ class Intake:
             return choose_servers(registry, asked, field, caller.servers)
 
         turn = self._dialect.decode(body, _context(request.headers, turn_id, resolve, choose))
-        refuse_unsupported(turn)
+        turn = settle_form(turn)
         check_attachments(turn, _caps(settings))
+        turn = give_tools(turn, settings, caller.own_tools)
         asked, resolved = found[-1]
         turn, sheet = settle(turn, resolved.model, settings)
         return Job(

@@ -11,6 +11,7 @@ import msgspec
 
 from ocpd.claude.make import read_make
 from ocpd.claude.names import SERVER
+from ocpd.turn.own_tools import UNFIT
 from ocpd.turn.request import ALL_TOOLS
 
 PASSED = frozenset(
@@ -61,7 +62,9 @@ def build_argv(binary: str, make: str) -> tuple[str, ...]:
     Tools of the CLI's own are there, and allowed, only if the operator named them.
     """
     parts = read_make(make)
-    own = () if parts.tools == ALL_TOOLS else parts.tools
+    has_all = parts.tools == ALL_TOOLS
+    own = () if has_all else parts.tools
+    unfit = ("--disallowedTools", ",".join(sorted(UNFIT))) if has_all else ()
     unasked = ("--dangerously-skip-permissions",) if parts.is_unasked else ()
     return (
         binary,
@@ -77,6 +80,7 @@ def build_argv(binary: str, make: str) -> tuple[str, ...]:
         # Our server's calls come to us, and nobody else is asked.
         "--allowedTools",
         ",".join((f"mcp__{SERVER}", *own)),
+        *unfit,
         *unasked,
         # With a tool called Bash the CLI would tell the model how to sign commits.
         "--settings",
@@ -91,7 +95,12 @@ def build_argv(binary: str, make: str) -> tuple[str, ...]:
 
 
 def build_environment(
-    environ: Mapping[str, str], *, lane: Lane, version: str, cli_max_retries: int
+    environ: Mapping[str, str],
+    *,
+    lane: Lane,
+    version: str,
+    cli_max_retries: int,
+    structured_max_attempts: int = 3,
 ) -> dict[str, str]:
     """Return the whole environment of a child. ``version`` is ocpd's own.
 
@@ -118,8 +127,12 @@ def build_environment(
         CLAUDE_CODE_SDK_MCP_TOOL_IDLE_TIMEOUT=_FOREVER_MS,
         # Their results as they are; what is larger than the CLI passes on is not given to it so.
         MAX_MCP_OUTPUT_TOKENS="100000000",
+        # No tool goes on after the answer: its end would be a request that nobody asked for.
+        CLAUDE_CODE_DISABLE_BACKGROUND_TASKS="1",
         # With the CLI's own default a 529 is tried again for minutes.
         CLAUDE_CODE_MAX_RETRIES=str(cli_max_retries),
+        # "Retries" are all calls: with 0 a turn with tools would die after its first result.
+        MAX_STRUCTURED_OUTPUT_RETRIES=str(structured_max_attempts),
     )
     child.update(lane.environment)
     return child

@@ -9,6 +9,7 @@ from ocpd.claude.frames import control
 from ocpd.claude.messages import Said, Step, write_messages
 from ocpd.claude.names import SERVER
 from ocpd.turn.request import Turn
+from ocpd.turn.schema import find_checker
 
 INITIALIZE = "initialize"
 SERVERS = "servers"
@@ -33,6 +34,9 @@ def write_claim(turn: Turn, limits: bytes) -> tuple[Step, ...]:
     }
     if turn.tools:
         request["sdkMcpServers"] = [SERVER]
+    if (checker := find_checker(turn.format)) is not None:
+        # Not the caller's own: with many an ordinary schema the CLI offers no tool, and says nothing.
+        request["jsonSchema"] = checker.outline.schema
     opening = control(INITIALIZE, request)
     if not turn.servers:
         return write_messages(turn, 0, opening + limits)

@@ -139,8 +139,17 @@ def explain_servers(failed: Mapping[str, str]) -> Upstream:
     )
 
 
-def explain_left_out(names: Sequence[str]) -> BadRequest:
-    """Say that the model would not get these tools."""
+def explain_missing(names: Sequence[str], *, lacks_form: bool) -> BadRequest | None:
+    """Say that the model would not get these tools, or the form that its answer must have; None if
+    it gets all."""
+    if lacks_form:
+        return BadRequest(
+            "response_format: the Claude CLI does not take this JSON schema",
+            code="invalid_json_schema",
+            param="response_format",
+        )
+    if not names:
+        return None
     shown = ", ".join(names[:_MOST_NAMED])
     return BadRequest(
         f"tools: the Claude CLI does not take {shown}: look at the JSON schema of its parameters"

@@ -22,6 +22,7 @@ import msgspec
 
 from ocpd.claude.calling import Calling
 from ocpd.claude.faults import Fault, explain_fault
+from ocpd.claude.form import Form, pieces_of
 from ocpd.claude.wire import (
     AssistantFrame,
     Block,
@@ -39,6 +40,7 @@ from ocpd.turn.events import (
     Failed,
     Finished,
     ReasoningDelta,
+    Refused,
     Settled,
     Started,
     StopReason,
@@ -46,6 +48,7 @@ from ocpd.turn.events import (
     Usage,
 )
 from ocpd.turn.request import Turn
+from ocpd.turn.schema import Accepted, find_checker
 from ocpd.turn.stops import StopFilter
 
 CUTTING = frozenset({StopReason.MAX_TOKENS, StopReason.REFUSAL, StopReason.CONTEXT_EXCEEDED})
@@ -53,12 +56,15 @@ CUTTING = frozenset({StopReason.MAX_TOKENS, StopReason.REFUSAL, StopReason.CONTE
 
 SYNTHETIC = "<synthetic>"
 
+_GAVE_UP = "error_max_structured_output_retries"
+
 
 class Listener:
     """Reads the frames of one turn. ``over`` once ``Finished`` or ``Failed`` was said, or nobody
     listens any more; ``cut`` when the process must be killed rather than stopped; ``is_full`` when
     it should stop, because the caller has all he wanted. ``told`` is what was used for this turn of
-    the CLI's and told before, in answers that ended in calls."""
+    the CLI's and told before, in answers that ended in calls. ``form`` is set if the answer must
+    have one."""
 
     def __init__(self, turn: Turn, sign_in: str, told: Usage | None = None) -> None:
         self._tells_reasoning = turn.tells_reasoning
@@ -67,10 +73,13 @@ class Listener:
         self._told = told or Usage()
         self._filter = StopFilter(turn.limits.stop)
         self._calling = Calling(turn)
+        checker = find_checker(turn.format)
+        self.form = None if checker is None else Form(checker)
         self.over = False
         self.cut = False
         self.is_full = False
         self.awaits_results = False
+        self._is_complete = False
         self.last_retry: Fault | None = None
         self._dropped = False
         self._started = False
@@ -87,8 +96,9 @@ class Listener:
 
     @property
     def went_astray(self) -> bool:
-        """Whether the process holds a call that nobody could have made."""
-        return self._calling.has_stray
+        """Whether the process holds what the caller never saw: a call that nobody could have made,
+        or an answer that would not do."""
+        return self._calling.has_stray or (self.form is not None and self.form.was_rejected)
 
     @property
     def served(self) -> frozenset[str]:
@@ -123,7 +133,7 @@ class Listener:
                     return self._say(TextDelta(event.delta.text))
                 if event.delta.type == "thinking_delta":
                     return self._say(ReasoningDelta(event.delta.thinking))
-                return self._calling.on_delta(event.index, event.delta.partial_json)
+                return self._on_arguments(event.index, event.delta.partial_json)
             case "content_block_start" if event.content_block is not None:
                 return self._on_block(event.content_block, event.index)
             case "content_block_stop":
@@ -146,6 +156,8 @@ class Listener:
         if frame.error is not None or message.model == SYNTHETIC:
             self._word = frame.error or self._word
             return []
+        if self.form is not None and not isinstance(message.content, str):
+            self.form.mend(message.content)
         if self.over or message.id in self._streamed or isinstance(message.content, str):
             return []
         if message.id in self._whole:
@@ -162,7 +174,7 @@ class Listener:
     def on_system(self, frame: SystemFrame) -> list[Event]:
         """Notice a request that nobody asked for. Remember what a retry was about: a time-out
         during retries answers with it."""
-        if frame.status == "requesting" and self.awaits_results:
+        if frame.status == "requesting" and self._is_complete:
             self.cut = True
             return []
         if frame.status == "requesting" and not self.over:
@@ -180,6 +192,8 @@ class Listener:
         """Read the end of the turn. ``limit`` is the newest word on the plan."""
         if self.over:
             return [] if self.cut or self._dropped else [self._settle(frame)]
+        if self.form is not None and (not frame.is_error or frame.subtype == _GAVE_UP):
+            return self._end_form(self.form, frame)
         if frame.is_error:
             return self._fail(frame, limit)
         if not self._started:
@@ -211,6 +225,8 @@ class Listener:
         self._earlier = self._usage()
         self._message_usage = message.usage or WireUsage()
         self._stop, self._said, self._is_visible = None, False, False
+        if self.form is not None:
+            self.form.begin()
         return self._start(message.model)
 
     def _read_whole(self, message: WireMessage, blocks: list[Block]) -> list[Event]:
@@ -230,6 +246,8 @@ class Listener:
     def _on_block(self, block: Block, index: int) -> list[Event]:
         if block.type != "tool_use":
             return []
+        if self.form is not None and self.form.on_start(block, index):
+            return self._start("")
         begun = self._calling.on_start(block, index)
         if not begun:
             # The CLI sees to it, and the turn goes on.
@@ -237,9 +255,18 @@ class Listener:
         self._spoke = self._said = True
         return [*self._start(""), *self._rest(), *begun]
 
+    def _on_arguments(self, index: int, fragment: str) -> list[Event]:
+        if self.form is not None and self.form.on_delta(index, fragment):
+            return []
+        return self._calling.on_delta(index, fragment)
+
     def _say(self, piece: TextDelta | ReasoningDelta) -> list[Event]:
         if not piece.text:
             return []
+        if self.form is not None and isinstance(piece, TextDelta):
+            # Not told yet: the CLI may still ask anew.
+            self.form.say(piece.text)
+            return self._start("")
         self._spoke = self._said = True
         if isinstance(piece, ReasoningDelta):
             return [*self._start(""), *([piece] if self._tells_reasoning else [])]
@@ -258,13 +285,33 @@ class Listener:
         self._stop = stop
         if self._calling.ids and stop not in CUTTING:
             return self._finish_called()
+        if self.form is not None and stop not in CUTTING:
+            return self._judge(self.form)
         if stop is StopReason.TOOL_USE:
             return []
         return self._finish(stop, cut=stop in CUTTING or not self._is_visible)
 
+    def _judge(self, form: Form) -> list[Event]:
+        """A message of an answer that must have a form is complete."""
+        verdict = form.judge()
+        if not isinstance(verdict, Accepted):
+            # The CLI asks again, as often as it may.
+            return []
+        self._is_complete = True
+        # After text it would ask again all the same.
+        told = self._finish(StopReason.END_TURN, cut=not form.is_call)
+        return [*told[:-1], *pieces_of(verdict.text), told[-1]]
+
+    def _end_form(self, form: Form, frame: ResultFrame) -> list[Event]:
+        self.over = True
+        settled = self._settle(frame)
+        text = form.judge_result(frame.structured_output)
+        said: list[Event] = [Refused(form.refusal())] if text is None else [*pieces_of(text)]
+        return [*self._start(""), *said, Finished(StopReason.END_TURN, settled.usage), settled]
+
     def _finish_called(self) -> list[Event]:
         # The CLI answers a call that it cannot read by itself, and goes on.
-        self.awaits_results = not self._calling.is_broken
+        self.awaits_results = self._is_complete = not self._calling.is_broken
         return self._finish(StopReason.TOOL_USE, cut=self._calling.is_broken)
 
     def _end_before_next(self) -> list[Event]:
@@ -272,6 +319,8 @@ class Listener:
         if self._calling.ids:
             return self._finish(StopReason.TOOL_USE, cut=True)
         if self._stop is None or self._stop is StopReason.TOOL_USE:
+            return []
+        if self.form is not None and self._stop not in CUTTING:
             return []
         return self._finish(self._stop, cut=True)
 

@@ -29,7 +29,8 @@ from ocpd.claude.claim import (
     write_interrupt,
 )
 from ocpd.claude.contents import Contents
-from ocpd.claude.faults import explain_left_out, explain_servers
+from ocpd.claude.faults import explain_missing, explain_servers
+from ocpd.claude.form import TOOL
 from ocpd.claude.frames import write_unsupported
 from ocpd.claude.lifecycle import State, Trigger, next_state
 from ocpd.claude.limits import Sheet, find_limits
@@ -341,11 +342,12 @@ class Session:
     def _on_init(self, frame: SystemFrame, listener: Listener) -> list[Event]:
         """A tool that the CLI does not take is left out without a word, and sometimes all are."""
         listener.note_served(frozenset(frame.tools))
-        left_out = self._bridge.find_left_out(frame.tools)
-        if not left_out:
+        lacks_form = listener.form is not None and TOOL not in frame.tools
+        fault = explain_missing(self._bridge.find_left_out(frame.tools), lacks_form=lacks_form)
+        if fault is None:
             return []
         listener.cut = True
-        return self._give_up(explain_left_out(left_out))
+        return self._give_up(fault)
 
     def _unless_full(self, listener: Listener, events: list[Event]) -> list[Event]:
         if listener.is_full and events:
@@ -366,7 +368,9 @@ class Session:
             return []
         self._bridge.clear()
         if self.state is State.CLAIMED:
-            return self._on_step_done(frame, listener)
+            if frame.is_error and not self._script.awaits_end:
+                return self._give_up(HistoryRefused("the Claude CLI refused the history"))
+            return self._go_on(listener)
         if self.state is State.HOLDING:
             # It has given up waiting, and nobody knows what it holds now.
             self.is_spoiled = True
@@ -376,13 +380,10 @@ class Session:
         own = msgspec.structs.replace(frame, total_cost_usd=spent_usd)
         return listener.on_result(own, self.limit)
 
-    def _on_step_done(self, frame: ResultFrame, listener: Listener) -> list[Event]:
-        if listener.over:
-            # It failed meanwhile: the prompt must not go out any more.
-            return []
-        if frame.is_error and not self._script.awaits_end:
-            return self._give_up(HistoryRefused("the Claude CLI refused the history"))
-        self._next_step()
+    def _go_on(self, listener: Listener | None) -> list[Event]:
+        # If the turn has failed meanwhile the prompt must not go out any more.
+        if self.state is State.CLAIMED and listener is not None and not listener.over:
+            self._next_step()
         return []
 
     def _on_answer(self, answer: ControlAnswer) -> list[Event]:
@@ -404,16 +405,11 @@ class Session:
             elif answer.request_id == INTERRUPT:
                 self._on_interrupted(read_cancelled(answer))
             elif answer.request_id == self._script.awaits_answer:
-                return self._on_servers(read_failed_servers(answer))
+                if failed := read_failed_servers(answer):
+                    return self._give_up(explain_servers(failed))
+                return self._go_on(self._listener)
         except BadFrame:
             self.bad_frames += 1
-        return []
-
-    def _on_servers(self, failed: dict[str, str]) -> list[Event]:
-        if failed:
-            return self._give_up(explain_servers(failed))
-        if self.state is State.CLAIMED and self._listener is not None and not self._listener.over:
-            self._next_step()
         return []
 
     def _on_interrupted(self, cancelled: list[str]) -> None:
@@ -438,9 +434,7 @@ class Session:
             return self._give_up(
                 Died("the Claude CLI did not take back a conversation", detail=str(answer.error))
             )
-        elif self.state is State.CLAIMED:
-            self._next_step()
-        return []
+        return self._go_on(self._listener)
 
     def _give_up(self, error: OcpdError) -> list[Event]:
         listener = self._listener

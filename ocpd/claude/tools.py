@@ -21,11 +21,15 @@ import msgspec
 from ocpd.claude.frames import answer
 from ocpd.claude.names import SERVER, wire_name
 from ocpd.claude.wire import McpMessage
+from ocpd.turn.blank import is_trimmed
 from ocpd.turn.calls import calls_of, plain_id, results_of
 from ocpd.turn.request import Image, Message, Part, Text, Tool, ToolResult, ToolUse, Turn
 
 MOST_CHARS = 500_000
 """What the CLI passes on of one result at most, whatever it is told."""
+
+_MOST_ERROR_CHARS = 5_000
+"""It cuts the middle out of errors of more than 11,024 characters."""
 
 _METHOD_NOT_FOUND = -32601
 _LEGAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
@@ -173,11 +177,17 @@ def _is_exact(result: ToolResult) -> bool:
     if any(isinstance(piece, Image) and piece.url is not None for piece in result.content):
         return False
     texts = [piece.text for piece in result.content if isinstance(piece, Text)]
-    if sum(map(len, texts)) > MOST_CHARS * 4 // 5:
+    # It counts as JavaScript does: a character beyond U+FFFF is two.
+    if 2 * sum(map(len, texts)) > MOST_CHARS and sum(map(_count, texts)) > MOST_CHARS * 4 // 5:
         return False
     if not result.is_error:
         return True
-    return len(texts) == len(result.content) == 1 and texts[0] == texts[0].strip()
+    is_one = len(texts) == len(result.content) == 1
+    return is_one and len(texts[0]) <= _MOST_ERROR_CHARS and is_trimmed(texts[0])
+
+
+def _count(text: str) -> int:
+    return len(text) + sum(character > "\uffff" for character in text)
 
 
 def _legal_id(name: str, seen: set[str]) -> str:

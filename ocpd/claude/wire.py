@@ -96,6 +96,7 @@ class ResultFrame(Struct):
     api_error_type: str | None = None
     errors: list[str] = []
     usage: WireUsage | None = None
+    structured_output: Raw = Raw()
     total_cost_usd: float = 0.0
     credential_expires_at: float | str | None = None
     user_message_uuids: list[str] = []

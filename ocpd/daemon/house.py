@@ -187,6 +187,7 @@ def _health_sources(rooms: Rooms) -> Sources:
         admission=rooms.admission,
         ledger=rooms.ledger,
         models=lambda: live.models,
+        registry=lambda: live.registry,
     )
 
 

@@ -66,6 +66,7 @@ class Surroundings:
             lane=self._start.lane,
             version=VERSION,
             cli_max_retries=settings.cli_max_retries,
+            structured_max_attempts=settings.structured_max_attempts,
         )
         environment["TMPDIR"] = self._scratch
         return environment
@@ -176,6 +177,8 @@ class Live:
             key = "claudeBin"
         elif before.cli_max_retries != settings.cli_max_retries:
             key = "cliMaxRetries"
+        elif before.structured_max_attempts != settings.structured_max_attempts:
+            key = "structuredMaxAttempts"
         else:
             return None
         try:

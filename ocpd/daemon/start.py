@@ -7,7 +7,6 @@ a whole, and the places a daemon uses on disk.
 import ipaddress
 import logging
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -22,16 +21,12 @@ from ocpd.pool.probe import find_configured
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.load import Loaded, load_settings
 from ocpd.settings.values import Settings
+from ocpd.turn.own_tools import parse_tools
 from ocpd.turn.servers import Registry
 
 SOCKET_VARIABLE = "OCPD_SOCKET"
 GROUP = "ocpd"
 """Who may use the socket of the system's service."""
-
-MOST_TOOLS = 64
-
-# A pattern would be one for the CLI's --allowedTools, where it means something else.
-_TOOL = re.compile(r"[A-Z][A-Za-z0-9]{0,63}")
 
 _log = logging.getLogger("ocpd.daemon")
 
@@ -88,33 +83,18 @@ def check_start(settings: Settings, models: Models, environ: Mapping[str, str]) 
         raise SettingsError(f"defaultModel: {error.message}") from error
 
 
-def read_tools(settings: Settings) -> tuple[str, ...]:
-    """Return the names in ``allowedTools``, sorted, each once; () is none.
-
-    Raises SettingsError for what is no name of one of the CLI's own tools: the CLI would pass over
-    it without a word.
-    """
-    if not settings.allowed_tools:
-        return ()
-    names = [name.strip() for name in settings.allowed_tools.split(",")]
-    for name in names:
-        if not _TOOL.fullmatch(name):
-            raise SettingsError(
-                f"allowedTools: {name!r} is no tool of the CLI's own; it takes plain names such as"
-                " Read,Bash. Tools of MCP servers need no mention"
-            )
-    if len(names) > MOST_TOOLS:
-        raise SettingsError(f"allowedTools: at most {MOST_TOOLS} names")
-    return tuple(sorted(set(names)))
-
-
 def check_server_tools(settings: Settings, *, has_keys_required: bool, is_root: bool) -> None:
     """Refuse tools that run on this machine where strangers could have them run.
 
     ``has_keys_required`` says that nobody is served without a key, ``is_root`` that the daemon
-    runs as root. Raises SettingsError naming setting, reason and remedy.
+    runs as root. Keys that have tools of their own need no check: nobody gets those without the
+    key. Raises SettingsError naming setting, reason and remedy.
     """
-    if not read_tools(settings) and not settings.skip_permissions:
+    try:
+        tools = parse_tools(settings.allowed_tools)
+    except ValueError as error:
+        raise SettingsError(f"allowedTools: {error}") from error
+    if not tools and not settings.skip_permissions:
         return
     setting = "skipPermissions" if settings.skip_permissions else "allowedTools"
     if not has_keys_required and not is_loopback(settings.bind):

@@ -15,10 +15,10 @@ from ocpd.dispatch.admission import Admission, Place
 from ocpd.dispatch.attempt import Run, is_silent, open_attempt
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.ledger import Ledger
-from ocpd.errors import Bug, Died, HistoryRefused, OcpdError
+from ocpd.errors import Bug, Died, HistoryRefused, OcpdError, Upstream
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience
-from ocpd.turn.events import Event, Failed, Finished, Settled, Started, TextDelta
+from ocpd.turn.events import Event, Failed, Finished, Refused, Settled, Started, TextDelta
 from ocpd.turn.flatten import flatten
 from ocpd.turn.outcome import Outcome, TurnState
 
@@ -43,8 +43,15 @@ class _Walk:
         """Take the books' part of ``events``; True when the turn is over for the caller."""
         for event in events:
             match event:
+                case Refused():
+                    self.error = Upstream(
+                        "the model's answer does not have the form that was asked for",
+                        status=200,
+                        code="refused",
+                    )
                 case Finished(usage=usage):
-                    self.state, self.outcome.usage = TurnState.FINISHED, usage
+                    self.state = TurnState.FINISHED if self.error is None else TurnState.FAILED
+                    self.outcome.usage = usage
                 case Failed(error=error):
                     self.state, self.error = TurnState.FAILED, error
                 case TextDelta(text=text):

@@ -8,7 +8,7 @@ from ocpd.dispatch.job import Job
 from ocpd.sched.affinity import Memory, Wanted
 from ocpd.turn.answer import Answer
 from ocpd.turn.calls import cut_before
-from ocpd.turn.events import Event, Failed, Finished, StopReason
+from ocpd.turn.events import Event, Failed, Finished, Refused, StopReason
 from ocpd.turn.request import Role
 from ocpd.turn.transcript import (
     Surroundings,
@@ -31,6 +31,7 @@ class Recall:
         self._answer = Answer()
         self._is_finished = False
         self._is_held = False
+        self._is_refused = False
         self._is_lossy = job.is_lossy
         self._is_tainted = False
         self.keep = 0
@@ -52,7 +53,11 @@ class Recall:
             case Finished(reason=reason):
                 # After a stop string the process has more than the caller, or a note of the CLI's.
                 self._is_finished = reason in (StopReason.END_TURN, StopReason.TOOL_USE)
+                self._is_finished = self._is_finished and not self._is_refused
                 self._is_held = reason is StopReason.TOOL_USE
+            case Refused():
+                # The process has said something else.
+                self._is_refused = True
             case Failed(error=error):
                 # It may have read the login that was refused, and go on using it.
                 self._is_tainted = error.status in _LOGIN_REFUSED

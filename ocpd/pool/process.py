@@ -191,6 +191,8 @@ class Process:
     def _on_pidfd(self, descriptor: int) -> None:
         asyncio.get_running_loop().remove_reader(descriptor)
         os.close(descriptor)
+        # What it started and left behind. Until it is reaped the number is nobody else's.
+        self.signal_group(signal.SIGKILL)
         self._reap()
 
     def _wait(self, loop: asyncio.AbstractEventLoop) -> None:

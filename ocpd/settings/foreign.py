@@ -42,7 +42,6 @@ breaker, and no installer."""
 
 LATER: dict[str, str] = {
     "CLAUDE_HEARTBEAT_INTERVAL": "heartbeats",
-    "OCP_STRUCTURED_MAX_ATTEMPTS": "structured output",
     "OCP_INSTANCE_NAME": "instance names",
 }
 """Not in this version; a line at the start says so."""

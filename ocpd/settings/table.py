@@ -231,6 +231,14 @@ KNOBS: tuple[Knob, ...] = (
         help="How often the CLI itself tries again after an upstream error.",
     ),
     _integer(
+        "structuredMaxAttempts",
+        3,
+        (1, 10),
+        "",
+        "OCP_STRUCTURED_MAX_ATTEMPTS",
+        help="How often the model may try to give an answer of the form asked for.",
+    ),
+    _integer(
         "authCheckInterval",
         600_000,
         (10_000, 86_400_000),

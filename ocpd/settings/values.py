@@ -38,6 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     recycle_turns: int = 200
     recycle_memory_mb: int = 400
     cli_max_retries: int = 2
+    structured_max_attempts: int = 3
     auth_check_interval_ms: int = 600_000
     auth_check_timeout_ms: int = 10_000
     session_ttl_ms: int = 3_600_000

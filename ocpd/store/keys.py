@@ -14,6 +14,7 @@ from msgspec import UNSET
 from ocpd.store.db import Database
 from ocpd.store.epoch import to_ms
 from ocpd.store.records import (
+    ANY,
     KeyRecord,
     LoadedKeys,
     Row,
@@ -94,32 +95,17 @@ class Keys:
 
     # To change. Each returns once the change is durable; if cancelled, it is still made.
 
-    async def add(
-        self,
-        name: str | None,
-        *,
-        note: str = "",
-        expires_at: float | None = None,
-        models: tuple[str, ...] | None = None,
-        role: str = "user",
-        mcp_servers: tuple[str, ...] | None = None,
-    ) -> tuple[KeyRecord, str]:
-        """Make a key; return it with its secret, which nobody can see again.
+    async def add(self, name: str | None, wanted: Wanted = ANY) -> tuple[KeyRecord, str]:
+        """Make a key with the other fields that are ``wanted``; return it with its secret, which
+        nobody can see again.
 
         Without a name it is called ``key-<epoch ms>``. Raises BadRequest naming the field; 409
         ``name_taken`` if an active key has the name in any case.
         """
         now = self._clock()
-        wanted = Wanted(
-            name=UNSET if name is None else name,
-            note=note,
-            expires_at=expires_at,
-            models=models,
-            role=role,
-            mcp_servers=mcp_servers,
-        )
+        named = msgspec.structs.replace(wanted, name=UNSET if name is None else name)
         secret = make_secret()
-        row = check_fields(wanted, now) | {
+        row = check_fields(named, now) | {
             "digest": digest_of(secret),
             "preview": preview_of(secret),
             "created_at_ms": to_ms(now),

@@ -154,10 +154,14 @@ _M001 = (
 
 _M002 = ("ALTER TABLE api_key ADD COLUMN mcp_servers TEXT",)
 
+_M003 = ("ALTER TABLE api_key ADD COLUMN allowed_tools TEXT",)
+
 STEPS: tuple[Step, ...] = (
     Step("m001_first", min_reader=1, statements=_M001),
     # An older ocpd has no servers that a key could be kept from.
     Step("m002_mcp_servers", min_reader=1, statements=_M002),
+    # Nor has it tools of the CLI's.
+    Step("m003_allowed_tools", min_reader=1, statements=_M003),
 )
 
 VERSION = len(STEPS)

@@ -18,6 +18,7 @@ from ocpd.errors import BadRequest
 from ocpd.store.epoch import from_ms, maybe_from_ms, maybe_ms
 from ocpd.store.inbox import Value
 from ocpd.store.names import check_name
+from ocpd.turn.own_tools import MOST_TOOLS, find_tool_fault
 from ocpd.turn.servers import find_name_fault
 
 Role = Literal["user", "owner", "batch"]
@@ -37,7 +38,7 @@ _LATEST = 253_402_300_800
 
 _COLUMNS = (
     "id, name, preview, created_at_ms, revoked_at_ms, expires_at_ms, models, note,"
-    " last_used_at_ms, role, digest, mcp_servers"
+    " last_used_at_ms, role, digest, mcp_servers, allowed_tools"
 )
 
 _Told = tuple[
@@ -53,6 +54,7 @@ _Told = tuple[
     str,
     bytes,
     str | None,
+    str | None,
 ]
 
 _END = f"""UPDATE api_key SET revoked_at_ms = ? WHERE id = ? AND revoked_at_ms IS NULL
@@ -63,7 +65,8 @@ _names_decoder: msgspec.json.Decoder[tuple[str, ...]] = msgspec.json.Decoder(tup
 
 class KeyRecord(msgspec.Struct, frozen=True):
     """What is known of a key. Times are epoch seconds; ``models`` None means every model,
-    ``mcp_servers`` None every server there is to ask for.
+    ``mcp_servers`` None every server there is to ask for, ``allowed_tools`` None those of the
+    CLI's own tools that the settings allow.
 
     ``preview`` is the secret's first 8 characters, "...", and its last 4. A key is active until
     ``revoked_at`` is set; an active one may still be expired.
@@ -80,6 +83,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     last_used_at: float | None
     role: str
     mcp_servers: tuple[str, ...] | None = None
+    allowed_tools: tuple[str, ...] | None = None
 
 
 class StoredKey(msgspec.Struct, frozen=True):
@@ -105,6 +109,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | UnsetType | None = UNSET
     role: str | UnsetType = UNSET
     mcp_servers: tuple[str, ...] | UnsetType | None = UNSET
+    allowed_tools: tuple[str, ...] | UnsetType | None = UNSET
+
+
+ANY = Wanted()
+"""Nothing in particular."""
 
 
 # Secrets.
@@ -149,6 +158,8 @@ def check_fields(wanted: Wanted, now: float) -> Row:
         row["role"] = wanted.role
     if not isinstance(wanted.mcp_servers, UnsetType):
         row["mcp_servers"] = _spell_servers(wanted.mcp_servers)
+    if not isinstance(wanted.allowed_tools, UnsetType):
+        row["allowed_tools"] = _spell_tools(wanted.allowed_tools)
     return row
 
 
@@ -189,6 +200,21 @@ def _spell_servers(servers: tuple[str, ...] | None) -> str | None:
         if (fault := find_name_fault(name)) is not None:
             raise BadRequest(f"mcp_servers: {name[:80]!r}: {fault}", param="mcp_servers")
     return msgspec.json.encode(sorted(set(servers))).decode("utf-8")
+
+
+def _spell_tools(tools: tuple[str, ...] | None) -> str | None:
+    if tools is None:
+        return None
+    if len(tools) > MOST_TOOLS:
+        raise BadRequest(
+            f"allowed_tools must name at most {MOST_TOOLS} tools, or be null for what the setting"
+            " allowedTools says",
+            param="allowed_tools",
+        )
+    for name in tools:
+        if (fault := find_tool_fault(name)) is not None:
+            raise BadRequest(f"allowed_tools: {name[:80]!r} is {fault}", param="allowed_tools")
+    return msgspec.json.encode(sorted(set(tools))).decode("utf-8")
 
 
 # Rows. All of these run inside a transaction of the caller's.
@@ -271,7 +297,7 @@ def _execute(connection: sqlite3.Connection, statement: str, row: Row) -> sqlite
 
 def _read_row(row: tuple[object, ...]) -> StoredKey:
     told: _Told = row  # type: ignore[assignment] # STRICT columns keep their types
-    models, servers = told[6], told[11]
+    models, servers, tools = told[6], told[11], told[12]
     record = KeyRecord(
         id=told[0],
         name=told[1],
@@ -284,5 +310,6 @@ def _read_row(row: tuple[object, ...]) -> StoredKey:
         last_used_at=maybe_from_ms(told[8]),
         role=told[9],
         mcp_servers=None if servers is None else _names_decoder.decode(servers),
+        allowed_tools=None if tools is None else _names_decoder.decode(tools),
     )
     return StoredKey(record, told[10])

@@ -4,7 +4,7 @@ What may live here: from the events of one turn to that message.
 """
 
 from ocpd.turn.blank import is_blank
-from ocpd.turn.events import CallBegun, CallDelta, Event, TextDelta
+from ocpd.turn.events import CallBegun, CallDelta, Event, Refused, TextDelta
 from ocpd.turn.request import Message, Part, Role, Text, ToolUse
 
 
@@ -22,6 +22,8 @@ class Answer:
                 self._texts.append(text)
             case CallBegun():
                 self._calls.append((event, []))
+            case Refused(text=text):
+                self._texts.append(text)
             case CallDelta(fragment=fragment):
                 self._calls[-1][1].append(fragment)
             case _:

@@ -16,3 +16,8 @@ def is_blank(text: str | None) -> bool:
     CLI before it leaves out what JavaScript's ``trim`` makes empty, and asks again for an answer
     of that kind."""
     return not text or (text[0] in _BLANKS and not text.lstrip(_BLANKS))
+
+
+def is_trimmed(text: str) -> bool:
+    """Whether JavaScript's ``trim`` would leave ``text`` as it is."""
+    return text == text.strip(_BLANKS)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from ocpd.errors import BadRequest
+from ocpd.turn.nesting import MOST_LEVELS, survey
 from ocpd.turn.request import Message, Part, Role, Text, ToolResult, ToolUse, Turn
 
 UNANSWERED = "The tool was not run: the user went on without its result."
@@ -32,7 +33,7 @@ def plain_id(name: str) -> str:
 
 def read_arguments(text: str) -> dict[str, object] | None:
     """Return the arguments that ``text`` spells; none at all are an empty object. None if they are
-    no JSON object: models do write that."""
+    no JSON object, or nested without end: models do write that."""
     if not text.strip():
         return {}
     try:
@@ -41,7 +42,9 @@ def read_arguments(text: str) -> dict[str, object] | None:
         return None
     if told is None:
         return {}
-    return told if isinstance(told, dict) else None
+    if not isinstance(told, dict) or survey(told)[0] > MOST_LEVELS:
+        return None
+    return told
 
 
 def calls_of(message: Message) -> tuple[ToolUse, ...]:

@@ -93,6 +93,13 @@ class CallDelta(msgspec.Struct, frozen=True):
     fragment: str
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """The answer did not have the form that was asked for, and is not told; ``text`` says why, or
+    is what the model said instead. ``Finished`` comes next."""
+
+    text: str
+
+
 class Finished(msgspec.Struct, frozen=True):
     """The answer is complete for the caller."""
 
@@ -114,5 +121,13 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 Event = (
-    Started | TextDelta | ReasoningDelta | CallBegun | CallDelta | Finished | Settled | Failed
+    Started
+    | TextDelta
+    | ReasoningDelta
+    | CallBegun
+    | CallDelta
+    | Refused
+    | Finished
+    | Settled
+    | Failed
 )

@@ -1,8 +1,6 @@
 """What a caller asks, whatever dialect it was asked in.
 
-What may live here: frozen records and nothing that decides. Fields that no room acts on yet are
-still filled by the decoders, so that later work only adds behaviour; ``dialects.support`` refuses
-by name what would otherwise give a wrong answer.
+What may live here: frozen records and nothing that decides.
 """
 
 import enum

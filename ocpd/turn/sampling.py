@@ -1,7 +1,7 @@
-"""What goes together with thinking and what does not: a call that must be made, and how tokens are
-drawn.
+"""What goes together and what does not: thinking with a call that must be made or with how tokens
+are drawn, stop strings with the form of an answer.
 
-What may live here: which of the two gives way, one function for each decision. What gives way is
+What may live here: which of two gives way, one function for each decision. What gives way is
 named in the turn's ``ignored``.
 """
 
@@ -11,6 +11,7 @@ import msgspec
 
 from ocpd.turn.effort import Effort
 from ocpd.turn.request import Sampling, ToolMode, ToolPolicy, Turn
+from ocpd.turn.schema import find_checker
 
 MAX_TEMPERATURE: Final = 1.0
 """What the API behind takes; OpenAI's goes to 2."""
@@ -69,3 +70,15 @@ def _pick(asked: Sampling) -> Sampling:
 def _ignore(turn: Turn, *fields: str) -> Turn:
     named = tuple(sorted({*turn.ignored, *fields}))
     return msgspec.structs.replace(turn, ignored=named)
+
+
+def settle_form(turn: Turn) -> Turn:
+    """Return ``turn`` without its stop strings if its answer must have a form: half of a JSON text
+    is none. They are named as ignored.
+
+    Raises BadRequest for a schema that cannot be used.
+    """
+    if find_checker(turn.format) is None or not turn.limits.stop:
+        return turn
+    limits = msgspec.structs.replace(turn.limits, stop=())
+    return msgspec.structs.replace(_ignore(turn, "stop"), limits=limits)

@@ -10,7 +10,7 @@ The library is imported with the first schema: a daemon that gets none does not 
 import functools
 import re
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, assert_never
 
 import msgspec
 
@@ -25,7 +25,9 @@ from ocpd.turn.keywords import (
     forget_ids,
     is_node,
 )
+from ocpd.turn.nesting import MOST_LEVELS, survey
 from ocpd.turn.outline import Outline, unwrap, wrap, write_outline
+from ocpd.turn.request import AnswerFormat, Shape
 
 PATH = "response_format.json_schema.schema"
 
@@ -34,7 +36,6 @@ MAX_DEPTH = 64
 MAX_SIZE = 50_000
 """Schemas within a schema, with every reference replaced by what it refers to."""
 MAX_PATTERNS = 100
-MAX_ANSWER_DEPTH = 200
 
 _MAX_EXPLAINED = 2_000
 _MAX_REASON = 300
@@ -101,8 +102,8 @@ class Checker:
             value = _decode.decode(bare)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
             return Rejected(f"it is not JSON: {_shorten(str(error))}")
-        depth, keys = _survey(value)
-        if depth > MAX_ANSWER_DEPTH:
+        depth, keys = survey(value)
+        if depth > MOST_LEVELS:
             return Rejected("it is nested too deeply")
         try:
             is_valid = self._validator.is_valid(value)
@@ -145,6 +146,21 @@ def compile_schema(raw: msgspec.Raw, *, strict: bool, path: str = PATH) -> Check
         raise BadRequest(f"{path}: {error}", code="invalid_json_schema", param=path) from error
 
 
+def find_checker(wanted: AnswerFormat, *, path: str = PATH) -> Checker | None:
+    """Return the check that an answer of this turn must pass; None for plain text. Raises what
+    ``compile_schema`` raises."""
+    match wanted.shape:
+        case Shape.TEXT:
+            return None
+        case Shape.JSON:
+            return any_object()
+        case Shape.SCHEMA:
+            raw = msgspec.Raw(b"") if wanted.schema is None else wanted.schema
+            return compile_schema(raw, strict=wanted.strict, path=path)
+        case _:
+            assert_never(wanted.shape)
+
+
 @functools.cache
 def any_object() -> Checker:
     """Return the check for an answer that must be a JSON object, whatever is in it."""
@@ -177,7 +193,7 @@ def _read(data: bytes) -> Node:
         raise Unfit(f"it cannot be read: {_shorten(str(error))}") from error
     if not is_node(root):
         raise Unfit("expected an object")
-    if _survey(root)[0] > MAX_DEPTH:
+    if survey(root)[0] > MAX_DEPTH:
         raise Unfit("it is nested too deeply")
     return root
 
@@ -220,23 +236,6 @@ def _list_patterns(node: Node) -> list[str]:
     patterns = list(named) if is_node(named) else []
     single = node.get("pattern")
     return [*patterns, single] if isinstance(single, str) else patterns
-
-
-def _survey(value: Json) -> tuple[int, int]:
-    """How deep ``value`` is nested, and how many keys its objects have."""
-    depth = keys = 0
-    level: list[Json] = [value]
-    while level:
-        inner: list[Json] = []
-        for each in level:
-            if isinstance(each, dict):
-                keys += len(each)
-                inner.extend(each.values())
-            elif isinstance(each, list):
-                inner.extend(each)
-        level = inner
-        depth += 1
-    return depth, keys
 
 
 def _compact(text: str, value: Json, keys: int) -> str:

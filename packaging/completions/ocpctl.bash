@@ -16,7 +16,7 @@ _ocpctl() {
     done
     case "$path" in
         "") said="usage status health keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --socket --instance --json --version --help" ;;
-        "keys add" | "keys add "*) said="--expires-in-days --models --mcp-servers --note --json --socket --instance --help" ;;
+        "keys add" | "keys add "*) said="--expires-in-days --models --mcp-servers --allowed-tools --note --json --socket --instance --help" ;;
         "keys revoke" | "keys revoke "*) said="--json --socket --instance --help" ;;
         "keys rotate" | "keys rotate "*) said="--json --socket --instance --help" ;;
         "keys show" | "keys show "*) said="--json --socket --instance --help" ;;

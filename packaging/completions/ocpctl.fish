@@ -47,6 +47,7 @@ complete -c ocpctl -n '__fish_seen_subcommand_from keys; and not __fish_seen_sub
 complete -c ocpctl -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from add' -l expires-in-days -r -d 'it stops working after N days'
 complete -c ocpctl -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from add' -l models -r -d 'only these models; aliases will do'
 complete -c ocpctl -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from add' -l mcp-servers -r -d 'only these servers of the registry (mcpRegistry); "" is none'
+complete -c ocpctl -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from add' -l allowed-tools -r -d 'these tools of the CLI itself, on the daemon\'s machine, instead of those of allowedTools; "" is none'
 complete -c ocpctl -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from add' -l note -r -d 'a remark, shown in the list'
 complete -c ocpctl -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from add' -l json -d 'the daemon\'s answer, for programs'
 complete -c ocpctl -n '__fish_seen_subcommand_from keys; and __fish_seen_subcommand_from add' -l socket -r -F -d 'where ocpd listens'

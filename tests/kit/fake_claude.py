@@ -4,7 +4,7 @@ Started by the wrapper that ``fake_script.make_fake_cli`` writes:
 
     python -m tests.kit.fake_claude SCRIPT.json --version | auth status | <protocol flags>
 
-It is for what the real CLI cannot be made to show: it asks no API, knows no tools and keeps no
+It is for what the real CLI cannot be made to show: it asks no API, asks for no tools and keeps no
 conversation beyond the ids a rewind needs. It never lives longer than two minutes.
 """
 
@@ -27,6 +27,7 @@ from tests.kit import fake_frames as frames
 from tests.kit.fake_frames import Frame, Turn
 from tests.kit.fake_script import (
     Answer,
+    CallTool,
     CloseStdout,
     Die,
     EmptyError,
@@ -59,6 +60,7 @@ class FakeClaude:
         self._later: deque[Frame] = deque()
         self._turns = deque(script.turns)
         self._users: list[str] = []
+        self._answered: set[str] = set()
         self._running = False
         self._deaf = False
         self._ended = False
@@ -97,6 +99,8 @@ class FakeClaude:
     def _take(self, frame: Frame) -> None:
         if frame["type"] == "control_request":
             self._control(frame["request_id"], frame["request"])
+        elif frame["type"] == "control_response":
+            self._answered.add(frame["response"]["request_id"])
         elif frame["type"] == "user" and self._running:
             self._later.append(frame)
         elif frame["type"] == "user":
@@ -180,6 +184,7 @@ class FakeClaude:
             version=self._script.version,
             message_uuid=frame.get("uuid") or str(uuid.uuid4()),
             message_id=f"msg_fake{self._count:04d}",
+            tools=tuple(each.name for each in self._script.turns if isinstance(each, CallTool)),
         )
         self._users.append(turn.message_uuid)
         _write(frames.lifecycle(turn, "queued"), frames.lifecycle(turn, "started"))
@@ -204,6 +209,8 @@ class FakeClaude:
             case Answer():
                 self._say(turn, played.deltas, played.delay_s)
                 self._finish(turn, "".join(played.deltas), played.stop_reason)
+            case CallTool():
+                self._call(turn, played)
             case Die():
                 self._say(turn, [f"word{at} " for at in range(played.after)])
                 _die(turn, played)
@@ -217,22 +224,35 @@ class FakeClaude:
             case Garbage():
                 self._say(turn, ["Hello", " there."], write=_write_between(played.lines))
                 self._finish(turn, "Hello there.")
-            case Silent():
-                self._say(turn, [f"word{at} " for at in range(played.after)])
-                self._deaf = played.deaf
-                self._wait()
+            case Silent() | CloseStdout():
+                self._fall_silent(turn, played)
             case EmptyError():
                 _write(frames.empty_error(turn))
-            case CloseStdout():
-                self._say(turn, [f"word{at} " for at in range(played.after)])
-                os.close(1)
-                self._wait()
             case FloodStderr():
                 _flood(played.megabytes)
                 self._say(turn, ["Hello."])
                 self._finish(turn, "Hello.")
             case _:
                 assert_never(played)
+
+    def _fall_silent(self, turn: Turn, played: Silent | CloseStdout) -> None:
+        """Listen without a word, for ever. Raises Interrupted."""
+        self._say(turn, [f"word{at} " for at in range(played.after)])
+        if isinstance(played, Silent):
+            self._deaf = played.deaf
+        else:
+            os.close(1)
+        while True:
+            self._receive(None)
+
+    def _call(self, turn: Turn, played: CallTool) -> None:
+        self._answered.discard(played.call_id)
+        _write(*frames.calling(turn, played.name, played.call_id, played.arguments))
+        while played.call_id not in self._answered:
+            self._receive(None)
+        after = msgspec.structs.replace(turn, message_id=f"{turn.message_id}b")
+        self._say(after, played.deltas)
+        self._finish(after, "".join(played.deltas))
 
     def _say(
         self,
@@ -254,11 +274,6 @@ class FakeClaude:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             self._receive(left)
-
-    def _wait(self) -> None:
-        """Listen without a word, for ever. Raises Interrupted."""
-        while True:
-            self._receive(None)
 
 
 def _die(turn: Turn, how: Die) -> None:

@@ -37,6 +37,7 @@ class Turn(Struct, frozen=True):
     version: str
     message_uuid: str
     message_id: str
+    tools: tuple[str, ...] = ()
 
     @property
     def marks(self) -> Frame:
@@ -120,7 +121,7 @@ def system_init(turn: Turn) -> Frame:
         "type": "system",
         "subtype": "init",
         "cwd": "/",
-        "tools": [],
+        "tools": list(turn.tools),
         "mcp_servers": [],
         "model": turn.model,
         "permissionMode": "default",
@@ -145,10 +146,25 @@ def requesting(turn: Turn) -> Frame:
 
 def opening(turn: Turn) -> list[Frame]:
     """``message_start`` and the start of a text block."""
-    message = {**_message(turn, []), "usage": {**_USAGE, "output_tokens": 1}}
-    start = {"type": "content_block_start", "index": 0, "content_block": _text("")}
-    first = {**_event(turn, {"type": "message_start", "message": message}), **turn.marks}
-    return [{**first, "ttft_ms": 1}, _event(turn, start)]
+    return _opening(turn, _text(""))
+
+
+def calling(turn: Turn, name: str, call_id: str, arguments: str) -> list[Frame]:
+    """A whole message that calls a tool of the host's, and the request for its result."""
+    block = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+    piece = {"type": "input_json_delta", "partial_json": arguments}
+    params = {"name": name, "arguments": {}, "_meta": {"claudecode/toolUseId": call_id}}
+    message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    asked = {"subtype": "mcp_message", "server_name": "c", "message": message}
+    ending = {"stop_reason": "tool_use", "stop_sequence": None}
+    return [
+        *_opening(turn, block),
+        _event(turn, {"type": "content_block_delta", "index": 0, "delta": piece}),
+        _event(turn, {"type": "content_block_stop", "index": 0}),
+        {"type": "control_request", "request_id": call_id, "request": asked},
+        _event(turn, {"type": "message_delta", "delta": ending, "usage": _USAGE}),
+        _event(turn, {"type": "message_stop"}),
+    ]
 
 
 def delta(turn: Turn, text: str) -> Frame:
@@ -237,6 +253,13 @@ def _result_facts(turn: Turn, usage: Frame) -> Frame:
         **turn.marks,
         **_own(turn),
     }
+
+
+def _opening(turn: Turn, block: Frame) -> list[Frame]:
+    message = {**_message(turn, []), "usage": {**_USAGE, "output_tokens": 1}}
+    start = {"type": "content_block_start", "index": 0, "content_block": block}
+    first = {**_event(turn, {"type": "message_start", "message": message}), **turn.marks}
+    return [{**first, "ttft_ms": 1}, _event(turn, start)]
 
 
 def _event(turn: Turn, event: Frame) -> Frame:

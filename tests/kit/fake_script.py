@@ -83,8 +83,22 @@ class FloodStderr(Struct, frozen=True, tag="flood_stderr"):
     megabytes: int = 50
 
 
+class CallTool(Struct, frozen=True, tag="call_tool"):
+    """Calls a tool of the host's, holds until the result comes, and answers with ``deltas``.
+
+    The model always gets the tools of the script's turns, whatever the host offers. Like the real
+    one it does not end with stdin while it holds; an interrupt ends that.
+    """
+
+    name: str = "lookup"
+    call_id: str = "toolu_fake"
+    arguments: str = "{}"
+    deltas: tuple[str, ...] = _DELTAS
+
+
 FakeTurn = (
     Answer
+    | CallTool
     | Die
     | SplitCharacters
     | LongLine

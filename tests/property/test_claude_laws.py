@@ -8,8 +8,10 @@
 
 import random
 import uuid
+from collections.abc import Callable
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,11 +21,11 @@ from ocpd.claude.lines import Lines, LineTooLong
 from ocpd.claude.messages import SPEAKS_FIRST, message_uuid
 from ocpd.claude.session import Session
 from ocpd.errors import Upstream
-from ocpd.turn.events import Event, Failed, Finished
-from ocpd.turn.request import Message, Role, TurnId
+from ocpd.turn.events import CallBegun, Event, Failed, Finished, StopReason
+from ocpd.turn.request import Message, Role, Text, ToolResult, ToolUse, TurnId
 from tests.unit.claude import stage
 from tests.unit.claude.stage import Frame, ask, assert_in_order, claim_steps, encode, written
-from tests.unit.claude.transcripts import CASES, read, start
+from tests.unit.claude.transcripts import CASES, Talk, read, split_turns
 
 OTHER = "99999999-9999-4999-8999-999999999999"
 HISTORY = (stage.user("one"), stage.assistant("eins"), stage.user("two"))
@@ -76,23 +78,37 @@ def describe(events: list[Event]) -> list[str]:
     ]
 
 
-def play(name: str, chunks: list[bytes]) -> tuple[list[str], bytes, State, bool]:
-    session = start(CASES[name])
-    events = [event for chunk in chunks for event in session.receive(chunk)]
-    assert_in_order(events)
-    return describe(events), session.data_to_send(), session.state, session.must_kill
+def play(
+    name: str, into_pieces: Callable[[bytes], list[bytes]]
+) -> tuple[list[str], bytes, State, bool]:
+    """Play each turn of a transcript in pieces: what comes next answers what we wrote then."""
+    talk = Talk(CASES[name])
+    told: list[str] = []
+    for number, turn in enumerate(split_turns(name)):
+        if number > 0:
+            talk.go_on()
+        events = [event for piece in into_pieces(turn) for event in talk.session.receive(piece)]
+        assert_in_order(events)
+        told += describe(events)
+    return told, talk.session.data_to_send(), talk.session.state, talk.session.must_kill
+
+
+def whole(data: bytes) -> list[bytes]:
+    return [data]
 
 
 @given(st.sampled_from(sorted(CASES)), PLACES)
 def test_a_transcript_means_the_same_however_it_was_cut(name: str, places: list[int]) -> None:
-    lines = read(name)
-    data = b"".join(lines)
-    assert play(name, cut(data, places)) == play(name, [data]) == play(name, lines)
+    expected = play(name, whole)
+    assert play(name, lambda data: cut(data, places)) == expected
+    assert play(name, lambda data: data.splitlines(keepends=True)) == expected
 
 
-def test_a_transcript_means_the_same_byte_by_byte() -> None:
-    data = b"".join(read("answer"))
-    assert play("answer", [data[i : i + 1] for i in range(len(data))]) == play("answer", [data])
+@pytest.mark.parametrize("name", ["answer", "calls"])
+def test_a_transcript_means_the_same_byte_by_byte(name: str) -> None:
+    assert b"".join(split_turns(name)) == b"".join(read(name))
+    by_byte = play(name, lambda data: [data[i : i + 1] for i in range(len(data))])
+    assert by_byte == play(name, whole)
 
 
 # 2. Whatever the CLI says.
@@ -230,6 +246,101 @@ def test_a_prompt_goes_out_at_most_once_and_only_after_its_history(
 def test_whatever_bytes_come_nothing_is_raised(chunks: list[bytes]) -> None:
     session = stage.claimed()
     assert_in_order([event for chunk in chunks for event in session.receive(chunk)])
+
+
+# ... of calls too.
+
+CALL_IDS = st.sampled_from(["toolu_1", "toolu_2"])
+INDEXES = st.integers(0, 2)
+CALLED = st.one_of(
+    st.builds(stage.call, CALL_IDS, INDEXES, st.sampled_from(["lookup", "lookup", "rm"])),
+    st.builds(stage.fragment, st.sampled_from(["", "{", "}", '{"a":1}']), INDEXES),
+    st.builds(stage.end_block, INDEXES),
+    st.builds(stage.calling, CALL_IDS, INDEXES),
+    st.builds(stage.stop, st.just("tool_use")),
+    st.builds(
+        lambda number: stage.mcp("notifications/cancelled", params={"requestId": number}), INDEXES
+    ),
+    st.builds(stage.granted, st.just("rewind-0"), st.just({"rewound": True})),
+)
+
+
+@st.composite
+def answers_that_call(draw: st.DrawFn) -> list[Frame]:
+    """An answer as the upstream sends it; what the CLI asks may come at any time after a call."""
+    frames = [stage.begin(f"msg_{draw(st.integers(3, 9))}"), stage.text(draw(WORDS))]
+    asked: list[Frame] = []
+    names = draw(st.lists(CALL_IDS, min_size=1, max_size=2, unique=True))
+    for index, name in enumerate(names, 1):
+        pieces = draw(st.sampled_from([[], ["{}"], ['{"a"', ":1}"]]))
+        frames += [stage.call(name, index), *(stage.fragment(piece, index) for piece in pieces)]
+        frames.append(stage.end_block(index))
+        wanted = stage.calling(name, index)
+        (frames if draw(st.booleans()) else asked).append(wanted)
+    return [*frames, stage.stop("tool_use"), *asked]
+
+
+def go_on(session: Session, told: list[CallBegun], others: bool) -> None:
+    """Give a child that may serve again its next turn: the results of its calls, or another."""
+    messages = [stage.user("hi there")]
+    if told and not others:
+        parts = [(ToolUse(c.id, c.name, "{}"), ToolResult(c.id, (Text("42"),))) for c in told]
+        messages += [Message(Role.ASSISTANT, tuple(call for call, _ in parts))]
+        messages += [Message(Role.USER, tuple(result for _, result in parts))]
+    later = ask(*messages, tools=(stage.LOOKUP,), turn_id=TurnId("e" * 32))
+    session.resume(later, Sheet(), len(messages) - 1)
+
+
+GOES_ON = st.sampled_from([Deed("go on"), Deed("go on"), Deed("go elsewhere")])
+ANSWER = [stage.begin("msg_2"), stage.text("Hi"), stage.stop(), stage.result()]
+TAKEN_BACK = [
+    stage.result(is_error=True),
+    stage.granted("rewind-0", {"rewound": True, "precedingAssistantUuid": None}),
+]
+NOISE = st.one_of(SAYINGS, CALLED, GOES_ON, DEEDS)
+
+
+@st.composite
+def courses(draw: st.DrawFn) -> list[Frame | Deed]:
+    """What may happen to a child: mostly what should."""
+    happenings: list[Frame | Deed] = []
+    for _ in range(draw(st.integers(1, 6))):
+        match draw(st.integers(0, 5)):
+            case 0:
+                happenings.append(draw(NOISE))
+            case 1:
+                happenings += [*ANSWER, draw(GOES_ON)]
+            case _:
+                happenings += [*draw(answers_that_call()), draw(GOES_ON)]
+        if happenings[-1] == "go elsewhere":
+            happenings += TAKEN_BACK
+    return happenings
+
+
+@given(courses())
+def test_whatever_is_called_events_keep_their_order(happenings: list[Frame | Deed]) -> None:
+    turn = ask(tools=(stage.LOOKUP,))
+    session = Session(turn.model, stage.SIGN_IN)
+    session.claim(turn, Sheet())
+    turns: list[list[Event]] = [[]]
+    for happening in happenings:
+        was_holding = session.state is State.HOLDING
+        if isinstance(happening, Deed) and happening.startswith("go"):
+            if session.is_reusable:
+                told = [event for event in turns[-1] if isinstance(event, CallBegun)]
+                go_on(session, told if was_holding else [], happening == "go elsewhere")
+                turns.append([])
+        elif isinstance(happening, Deed):
+            turns[-1] += do(session, happening)
+        else:
+            turns[-1] += stage.hear(session, happening)
+        if session.state is State.HOLDING and not was_holding:
+            end = turns[-1][-1]
+            assert isinstance(end, Finished)
+            assert end.reason is StopReason.TOOL_USE
+            assert session.is_settled
+    for events in turns:
+        assert_in_order(events)
 
 
 # 3. What a caller wrote.

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from ocpd.dialects.interface import Context, Dialect
 from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
-from ocpd.dialects.support import refuse_unsupported
 from ocpd.errors import BadRequest, OcpdError
 from ocpd.turn.events import (
     Event,
@@ -130,7 +129,6 @@ def read_any(dialect: Dialect, body: bytes) -> None:
     try:
         turn = dialect.decode(body, Context(TURN_ID, resolve))
         check_turn(turn)
-        refuse_unsupported(turn)
     except BadRequest as refusal:
         check_refusal(dialect, refusal)
 

@@ -136,7 +136,7 @@ class Driver:
     async def do_add(self, name: str | None, lasts_s: float | None) -> None:
         expires_at = None if lasts_s is None else self.now + lasts_s
         try:
-            record, secret = await self.store.keys.add(name, expires_at=expires_at)
+            record, secret = await self.store.keys.add(name, Wanted(expires_at=expires_at))
         except BadRequest:
             assert name in ("admin", "7") or self._is_taken(name or "")
             return

@@ -108,6 +108,11 @@ STARTS = {
         0o600,
         ["skipPermissions", "0.0.0.0", "without keys"],
     ),
+    "what goes on after the answer": (
+        {"CLAUDE_ALLOWED_TOOLS": "Read,CronCreate"},
+        0o600,
+        ["allowedTools", "'CronCreate'", "after the answer"],
+    ),
 }
 
 
@@ -121,6 +126,14 @@ def test_a_start_that_must_not_be_ends_with_78_and_the_reason(
     assert (ended.code, ended.stdout) == (78, "")
     for text in named:
         assert text in ended.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for root only")
+def test_root_cannot_start_without_permissions(tmp_path: Path) -> None:
+    environ = environ_of(tmp_path / "home", make_fake_cli(tmp_path / "bin"))
+    ended = run({**environ, "CLAUDE_SKIP_PERMISSIONS": "true"})
+    assert (ended.code, ended.stdout) == (78, "")
+    assert "skipPermissions: never as root" in ended.stderr
 
 
 def test_a_malformed_registry_ends_the_start_naming_file_entry_and_field(

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from tests.kit.script import CallTools, Say
+from tests.kit.script import CallTools, Fail, Say
 from tests.wire.tool_view import (
     FORBIDDEN,
     UNKNOWN,
@@ -24,13 +24,17 @@ from tests.wire.tool_view import (
 )
 from tests.wire.tooling import Chat, tool
 
-DEFAULT_LIMITS = {"claude-sonnet-5-5": 128_000, "claude-haiku-4-5-20251001": 32_000}
-CAN_STOP = "claude-haiku-4-5-20251001"
-"""This model can be forced to call: it can do without thinking."""
+LIMITS = {
+    "claude-sonnet-5-5": 128_000,
+    "claude-sonnet-4-6": 32_000,
+    "claude-haiku-4-5-20251001": 32_000,
+}
+MUST_THINK = "claude-sonnet-5-5"
+"""This model cannot be forced to call; the others can do without thinking."""
 
 TOOLS = (("look_up",), ("look_up", "Read"), ())
-SYSTEMS = ("", "Be brief.")
-MOST_CHATS = 5
+SYSTEMS = ("Be brief.", "Be brief.", "Be brief.", "")
+MOST_TALKS = 3
 
 
 class Talk(msgspec.Struct):
@@ -68,6 +72,8 @@ def outcome(view: View) -> tuple[list[View], Answer]:
     views, text = [view], ""
     while True:
         reply = decide(views[-1])
+        if isinstance(reply, Fail):
+            return views, Answer("", (), str(reply.status))
         assert isinstance(reply, Say | CallTools)
         text += "".join(reply.text)
         if isinstance(reply, Say):
@@ -78,9 +84,10 @@ def outcome(view: View) -> tuple[list[View], Answer]:
             for call in reply.calls
             if call.name in view.tools
         )
+        if reply.stop_reason == "max_tokens":
+            return views, Answer(text, offered, "length")
         if offered:
-            finish = "length" if reply.stop_reason == "max_tokens" else "tool_calls"
-            return views, Answer(text, offered, finish)
+            return views, Answer(text, offered, "tool_calls")
         views.append(_after_refusal(views[-1], reply))
 
 
@@ -106,12 +113,12 @@ class Client:
 
     def wants(self) -> list[Ask]:
         """The next request, or two at once."""
-        talk = self.dice.choice(self.talks) if self.talks else None
-        acts = "begin go_on go_on go_on go_on again edit rewrite fork retool twice".split()
+        talk = self.dice.choice(self.talks[-2:] + self.talks[-1:]) if self.talks else None
+        acts = "begin again again edit fork rewrite retool twice".split() + ["go_on"] * 12
         act = self.dice.choice(acts)
         if talk is None or act == "begin":
-            model = CAN_STOP if self.dice.random() < 0.2 else "claude-sonnet-5-5"
-            talk = Talk(model, self.dice.choice(SYSTEMS), self.dice.choice((*TOOLS[:2], *TOOLS)))
+            model = self.dice.choice((*[MUST_THINK] * 5, *LIMITS))
+            talk = Talk(model, self.dice.choice(SYSTEMS), self.dice.choice((*TOOLS[:1] * 3, *TOOLS)))
             self._keep(talk)
             self._say(talk)
             return [self._ask("begin", talk)]
@@ -141,9 +148,9 @@ class Client:
     def take(self, ask: Ask, said: dict[str, Any], finish: str) -> None:
         """Go on from the answer ``said``. One that was cut short is kept or not; a cut call is of
         no use to anybody."""
-        if finish != "length":
+        if finish in ("stop", "tool_calls"):
             ask.talk.messages.append(said)
-        elif not said.get("tool_calls") and self.dice.random() < 0.5:
+        elif finish == "length" and said["content"] and not said.get("tool_calls") and self.dice.random() < 0.5:
             ask.talk.messages.append(said)
 
     # What it does.
@@ -158,7 +165,7 @@ class Client:
 
     def _keep(self, talk: Talk) -> None:
         self.talks.append(talk)
-        if len(self.talks) > MOST_CHATS:
+        if len(self.talks) > MOST_TALKS:
             self.talks.remove(self.dice.choice(self.talks[:-1]))
 
     def _fork(self, talk: Talk, *, whole: bool = False) -> Talk:
@@ -206,13 +213,13 @@ class Client:
             system=talk.system,
             tools=tuple(sorted(talk.tools)),
             choice=choice,
-            most=more.get("max_tokens", DEFAULT_LIMITS[talk.model]),
+            most=more.get("max_tokens", LIMITS[talk.model]),
             messages=expected(talk.messages),
         )
         wire = self._respell(talk.messages)
         if talk.system:
             wire.insert(0, {"role": "system", "content": talk.system})
-        leaves = (b"", b"", b"HTTP/1.1", b'"content"', b"data: [DONE]")
+        leaves = (b"", b"", b"HTTP/1.1", b'"finish_reason"', b'"finish_reason":"')
         return Ask(
             name,
             talk,
@@ -226,7 +233,9 @@ class Client:
     def _options(self, talk: Talk) -> tuple[dict[str, Any], str]:
         """Fields of the request, and the tool_choice that the upstream hears."""
         more: dict[str, Any] = {}
-        limit = self.dice.choice((None, None, None, None, None, 5, 300, 4000))
+        limit = self.dice.choice((None, None, None, None, 300, 4000))
+        if self.dice.random() < 0.04:
+            limit = 5
         if limit is not None:
             more["max_tokens"] = limit
         if not talk.tools:
@@ -243,8 +252,7 @@ class Client:
             forced = {"type": "any"}
         elif wanted is named:
             forced = {"type": "tool", "name": talk.tools[-1]}
-        # A model that must think cannot be forced.
-        heard = forced if talk.model == CAN_STOP else {}
+        heard = {} if talk.model == MUST_THINK else forced
         if self.dice.random() < 0.1:
             more["parallel_tool_calls"] = False
             heard = {"type": "auto", **heard, "disable_parallel_tool_use": True}
@@ -252,7 +260,9 @@ class Client:
 
     def _respell(self, messages: Sequence[dict[str, Any]]) -> Chat:
         """The same messages as other programs would write them."""
-        style = self.dice.choice(("same", "same", "same", "same", "bare", "call", "own"))
+        style = self.dice.choice(("same", "same", "bare", "call"))
+        if self.dice.random() < 0.05:
+            style = "own"
         names: dict[str, str] = {}
         found: Chat = []
         for message in copy.deepcopy(list(messages)):

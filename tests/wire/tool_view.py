@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from tests.kit.journal import Received
-from tests.kit.script import Call, CallTools, Reply, Say
+from tests.kit.script import Call, CallTools, Fail, Reply, Say
 
 UNANSWERED = "The tool was not run: the user went on without its result."
 UNKNOWN = "<tool_use_error>Error: No such tool available: {}</tool_use_error>"
@@ -134,14 +134,17 @@ def _part(block: Mapping[str, Any], calls: Sequence[str]) -> Part:
 
 def _without_reminders(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    ended = False
     for block in blocks:
         if block["type"] == "thinking":
             continue
         if block["type"] != "text" or not _is_reminder(block["text"]):
             found.append(dict(block))
-        elif found and found[-1]["type"] == "text":
-            # What it is put behind gets a line end.
+            ended = False
+        elif found and found[-1]["type"] == "text" and not ended:
+            # The first of them ends the line of the text that it is put behind.
             found[-1]["text"] = found[-1]["text"].removesuffix("\n")
+            ended = True
     return found
 
 
@@ -185,7 +188,7 @@ def expected(chat: Sequence[Mapping[str, Any]]) -> tuple[Said, ...]:
                 calls = message.get("tool_calls") or []
                 waiting = [call["id"] for call in calls]
                 text = message["content"]
-                parts = [Part("text", told=text)] if text else []
+                parts = [Part("text", told=text)] if text and not text.isspace() else []
                 found.append(Said("assistant", (*parts, *map(_call, calls))))
             case "user":
                 _end_line(found)
@@ -221,6 +224,8 @@ def decide(view: View, *, thinks: bool = False) -> Reply:
         return Say(f"So not. {_digest(view)}", thinking="Oh." if thinks else "")
     mark = _digest(view)
     dice = random.Random(mark)
+    if dice.random() < 0.03:
+        return Fail(dice.choice((400, 413)))
     choice = msgspec.json.decode(view.choice or "{}", type=dict[str, Any])
     kind = choice.get("type", "auto")
     calls = kind in ("any", "tool") or (kind == "auto" and dice.random() < 0.6)
@@ -246,11 +251,12 @@ def _call_tools(
     for number, name in enumerate(names):
         arguments = {"key": number, "b": [1.5, 2.0], "about": {"y": None, "x": f"é {mark}"}}
         calls.append(Call(name, arguments, fragments=dice.choice((1, 2, 5))))
-    text = dice.choice(("", "", f"Let me look. {mark}", f"Hm {mark}\n\n"))
+    texts = ("", "", f"Let me look. {mark}", f"Hm {mark}\n\n", " \n")
+    text = dice.choice(texts[:-1] if FORBIDDEN in names else texts)
     if view.most <= SMALL:
         cut = Call(calls[0].name, raw='{"key"')
         return CallTools((cut,), text=text, stop_reason="max_tokens", **more)
-    if dice.random() < 0.04:
+    if calls[-1].name != FORBIDDEN and dice.random() < 0.04:
         calls[-1] = Call(calls[-1].name, raw=f'{{"key": "{mark}')
     return CallTools(tuple(calls), text=text, **more)
 

@@ -17,6 +17,7 @@ from ocpd.turn.events import (
     Failed,
     Finished,
     ReasoningDelta,
+    Refused,
     Settled,
     Started,
     StopReason,
@@ -93,7 +94,7 @@ class AnswerMessage(msgspec.Struct, kw_only=True):
 
     role: str = "assistant"
     content: str | None
-    refusal: None = None
+    refusal: str | None = None
     reasoning_content: str | msgspec.UnsetType = msgspec.UNSET
     tool_calls: list[ToolCall] | msgspec.UnsetType = msgspec.UNSET
     function_call: CalledFunction | msgspec.UnsetType = msgspec.UNSET
@@ -182,6 +183,7 @@ class StreamEncoder:
         self._turn = turn
         self._choice = self._head + b'{"index":0,"delta":{'
         self._text = self._choice + b'"content":'
+        self._refusal = self._choice + b'"refusal":'
         self._reasoning = self._choice + b'"reasoning_content":'
         self._last = b'},"finish_reason":%b}]' + end
         self._more = self._last % b"null"
@@ -198,6 +200,8 @@ class StreamEncoder:
                 return self._start() + self._text + escape_breaks(_encode(text)) + self._more
             case ReasoningDelta(text):
                 return self._start() + self._reasoning + escape_breaks(_encode(text)) + self._more
+            case Refused(text):
+                return self._start() + self._refusal + escape_breaks(_encode(text)) + self._more
             case CallBegun():
                 return self._start() + self._begin_call(event)
             case CallDelta(index, fragment):
@@ -253,6 +257,7 @@ class FoldingEncoder:
         self._created = created
         self._texts: list[str] = []
         self._reasonings: list[str] = []
+        self._refusal: str | None = None
         self._calls: list[tuple[CallBegun, list[str]]] = []
         self._ended = False
 
@@ -265,6 +270,8 @@ class FoldingEncoder:
                 self._texts.append(text)
             case ReasoningDelta(text):
                 self._reasonings.append(text)
+            case Refused(text):
+                self._refusal = text
             case CallBegun():
                 self._calls.append((event, []))
             case CallDelta(fragment=fragment):
@@ -288,7 +295,8 @@ class FoldingEncoder:
         ]
         text = "".join(self._texts)
         message = AnswerMessage(
-            content=None if calls and not text else text,
+            content=None if (calls and not text) or self._refusal is not None else text,
+            refusal=self._refusal,
             reasoning_content="".join(self._reasonings) or msgspec.UNSET,
         )
         if calls and self._turn.calls_as_functions:

@@ -21,13 +21,15 @@ from typing import Any
 import msgspec
 
 from ocpd.claude.argv import Lane, build_argv, build_environment
-from ocpd.turn.events import TextDelta
 from tests.kit.cli import find_real_cli
 from tests.kit.script import Call, CallTools, Cut, Fail, Hang, Reply, Say, Usage, limit_reached
 from tests.kit.upstream import Upstream
-from tests.unit.claude.transcripts import CASES, FOLDER, Case, start
+from tests.unit.claude.transcripts import CASES, FOLDER, Case, Talk
 
 _CALL = CallTools((Call("lookup", {"key": 1}),), text="Let me look.")
+_KEYS = (Call("lookup", {"key": 1}), Call("lookup", {"key": 2}))
+_CALLS = CallTools(_KEYS, text=["Let me ", "look."])
+_BROKEN = CallTools((Call("lookup", raw='{"key": 1', fragments=2),))
 # The CLI asks once without streaming when streaming is unknown to the upstream.
 _NO_STREAM = Fail(404)
 
@@ -54,6 +56,24 @@ REPLIES: dict[str, tuple[Reply, ...]] = {
     "whole": (Cut(after=0), Cut(after=0), Say(["whole ", "answer"], thinking=["hm"])),
     "whole_after_tool": (_NO_STREAM, _CALL, _NO_STREAM, Say(["Never ", "mind."])),
     "broke_middle": (Cut(after=2), Say(["again"])),
+    "calls": (
+        CallTools(_KEYS, text=["Let me ", "look."], thinking=["hm"], usage=Usage(11, 7, 3, 5, 2)),
+        CallTools(_KEYS[:1], usage=Usage(13, 8, 0, 9, 0)),
+        Say(["Both."], usage=Usage(17, 9, 0, 6, 0)),
+    ),
+    "calls_whole": (
+        _NO_STREAM,
+        CallTools(_KEYS, text="Let me look.", thinking=["hm"]),
+        Say(["Both."]),
+    ),
+    "calls_dropped": (_CALLS, Say(["Done."])),
+    "calls_left_behind": (_CALLS, Say(["Done."])),
+    "calls_broken": (CallTools(_BROKEN.calls, text="Let me look."), Say(["Again."])),
+    "calls_stray": (CallTools((Call("rm", {"path": "/"}), _KEYS[0])), Say(["Done."])),
+    "calls_cut_short": (CallTools(_BROKEN.calls, stop_reason="max_tokens"), Say(["and on"])),
+    # The real API opens arguments with an empty piece.
+    "calls_broke_middle": (Cut(after=2, answer=_BROKEN), Say(["again"])),
+    "tool_left_out": (),
     **{f"failed_{n}": (Fail(n),) * 4 for n in (400, 401, 403, 404, 413, 429, 500, 529)},
     "plan_limit": (limit_reached(4_102_444_800),),
     "signed_out": (),
@@ -68,7 +88,13 @@ _DROPPED = re.compile(r"_ms$|^(timestamp|request_sent_.*|duration.*|subagent_sta
 _KEPT_OF_INIT = frozenset(
     {"type", "subtype", "session_id", "model", "tools", "mcp_servers", "claude_code_version"}
 )
-_KEPT_OF_ANSWER = frozenset({"models", "claude_code_version", "still_queued", "cancelled"})
+_KEPT_OF_ANSWER = frozenset(
+    {
+        *("models", "claude_code_version", "still_queued", "cancelled"),
+        *("rewound", "precedingAssistantUuid", "error"),
+    }
+)
+_SOME_UUID = "00000000-0000-4000-8000-000000000000"
 _OWN_PORT = re.compile(r"127\.0\.0\.1:\d+")
 
 
@@ -79,10 +105,19 @@ def scrub(frame: dict[str, Any]) -> dict[str, Any]:
     if frame["type"] == "control_response":
         answer = frame["response"].get("response") or {}
         frame["response"]["response"] = {k: v for k, v in answer.items() if k in _KEPT_OF_ANSWER}
+        if frame["response"]["response"].get("precedingAssistantUuid"):
+            frame["response"]["response"]["precedingAssistantUuid"] = _SOME_UUID
     for name in ("session_id", "uuid"):
         if name in frame:
-            frame[name] = "00000000-0000-4000-8000-000000000000"
+            frame[name] = _SOME_UUID
     return {key: _clean(value) for key, value in frame.items() if not _DROPPED.search(key)}
+
+
+def number_requests(frames: list[dict[str, Any]]) -> None:
+    """Give the CLI's own requests, whose ids are random, ids that are the same each time."""
+    asked = [frame for frame in frames if frame["type"] == "control_request"]
+    for number, frame in enumerate(asked, 1):
+        frame["request_id"] = f"cli-{number}"
 
 
 def _clean(value: Any) -> Any:
@@ -133,7 +168,8 @@ def _talk(
     case: Case, process: subprocess.Popen[bytes], lines: "queue.SimpleQueue[bytes]"
 ) -> list[bytes]:
     assert process.stdin is not None
-    session, left, heard = start(case), case.interrupts != "after text", []
+    talk, heard = Talk(case), []
+    session = talk.session
     deadline, ends_soon = time.monotonic() + _LAST_S, False
     while True:
         process.stdin.write(session.data_to_send())
@@ -144,11 +180,9 @@ def _talk(
             assert ends_soon, "the CLI went silent"
             return heard
         heard.append(line)
-        events = session.receive(line)
-        if not left and any(isinstance(event, TextDelta) for event in events):
-            left = True
-            session.interrupt()
-        if not ends_soon and (session.is_settled or session.must_kill):
+        talk.act(session.receive(line))
+        is_over = talk.is_over and session.is_settled
+        if not ends_soon and (is_over or session.must_kill):
             # What comes now must not be heard: it belongs into the transcript too.
             deadline, ends_soon = time.monotonic() + _AFTERWARDS_S, True
 
@@ -159,6 +193,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="ocpd-golden-") as home:
             heard = record(name, CASES[name], Path(home))
         frames = [scrub(msgspec.json.decode(line)) for line in heard]
+        number_requests(frames)
         text = b"".join(msgspec.json.encode(frame) + b"\n" for frame in frames)
         for word in (b"/tmp", b"/root", b"/home", b"/work", home.encode()):
             assert word not in text, (name, word)

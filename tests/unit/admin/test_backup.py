@@ -4,6 +4,7 @@ import asyncio
 import base64
 
 from ocpd.admin.backup import PIECE
+from ocpd.store.records import Wanted
 from tests.unit.admin.stage import House, open_house
 from tests.unit.http.stage import run
 from tests.unit.store.test_ocp_import import Ocp
@@ -31,7 +32,7 @@ def test_a_backup_is_a_database_that_nobody_may_keep(tmp_path):
 
 def test_a_backup_longer_than_a_piece_comes_whole_and_can_be_put_back(tmp_path):
     async def play(house: House) -> None:
-        adding = (house.store.keys.add(f"key {n}", note="n" * 500) for n in range(600))
+        adding = (house.store.keys.add(f"key {n}", Wanted(note="n" * 500)) for n in range(600))
         await asyncio.gather(*adding)
         data = (await house.unix("GET", "/admin/backup")).body
         assert len(data) > PIECE

@@ -159,6 +159,23 @@ def test_a_key_may_be_kept_to_some_servers(tmp_path):
     in_house(tmp_path, play)
 
 
+def test_a_key_may_have_tools_of_its_own(tmp_path):
+    async def play(house: House) -> None:
+        await house.unix("POST", "/api/keys", {"name": "one"})
+        await house.unix("POST", "/api/keys", {"name": "two", "allowed_tools": ["Read", "Bash"]})
+        await house.unix("POST", "/api/keys", {"name": "three", "allowed_tools": []})
+        told = [(await house.unix("GET", f"/api/keys/{key}")).json for key in ("one", "two", "3")]
+        assert [key["allowed_tools"] for key in told] == [None, ["Bash", "Read"], []]
+        changed = await house.unix("PATCH", "/api/keys/one", {"allowed_tools": ["Read"]})
+        assert changed.json["allowed_tools"] == ["Read"]
+        kept = await house.unix("PATCH", "/api/keys/one", {"mcp_servers": []})
+        assert kept.json["allowed_tools"] == ["Read"]
+        freed = await house.unix("PATCH", "/api/keys/one", {"allowed_tools": None})
+        assert freed.json["allowed_tools"] is None
+
+    in_house(tmp_path, play)
+
+
 def test_a_key_may_expire_in_days(tmp_path):
     async def play(house: House) -> None:
         await house.unix("POST", "/api/keys", {"name": "one", "expires_in_days": 30})
@@ -190,6 +207,9 @@ BAD_BODIES = [
     ({"mcp_servers": "files"}, "mcp_servers"),
     ({"mcp_servers": ["a b"]}, "mcp_servers"),
     ({"mcp_servers": ["x" * 200]}, "mcp_servers"),
+    ({"allowed_tools": "Read"}, "allowed_tools"),
+    ({"allowed_tools": ["mcp__files__read"]}, "allowed_tools"),
+    ({"allowed_tools": ["X" * 200]}, "allowed_tools"),
     ({"expires_at": "tomorrow"}, "expires_at"),
     ({"expires_at": "2001-01-01"}, "expires_at"),
     ({"expires_in_days": 0}, "expires_in_days"),

@@ -17,10 +17,15 @@ from ocpd.pool.pool import Pool, PoolStatistics
 from ocpd.pool.probe import Cli, LoginAnswer, Probe, Ran
 from ocpd.settings.values import Settings
 from ocpd.turn.outcome import TurnState
+from ocpd.turn.servers import make_registry, parse_servers
 from tests.unit.api.stage import MODELS, answer
 from tests.unit.claude.stage import ask
 from tests.unit.dispatch.stage import Scene
 from tests.unit.http.stage import run
+
+SERVERS = parse_servers(
+    b'{"mcpServers": {"base": {"command": "/x", "env": {"KEY": "hush"}, "args": ["hush"]}}}'
+)
 
 
 class ToldProbe:
@@ -70,19 +75,25 @@ class ToldPool:
 class House:
     """Everything that a report is made of."""
 
-    def __init__(self, probe: ToldProbe | None = None, pool: ToldPool | None = None) -> None:
+    def __init__(
+        self,
+        probe: ToldProbe | None = None,
+        pool: ToldPool | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         self.scene = Scene()
         self.probe = probe or ToldProbe()
         self.login = Login(cast("Probe", self.probe), has_token=False, timeout_s=1)
         self.chores = Nursery("chores")
         sources = Sources(
-            Settings,
+            lambda: settings or Settings(),
             cast("Probe", self.probe),
             self.login,
             cast("Pool", pool or ToldPool()),
             self.scene.admission,
             self.scene.ledger,
             lambda: MODELS,
+            lambda: make_registry(SERVERS, None),
         )
         self.health = Health(sources, version="1.2.3", demo=False, nursery=self.chores)
 
@@ -100,6 +111,25 @@ def test_the_report_has_the_names_that_clients_read() -> None:
     assert told["config"]["firstByteTimeout"] == 90_000
     assert told["stats"].keys() >= {"totalRequests", "activeRequests", "errors", "timeouts"}
     assert told["processes"]["parked"] == {"m": 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "tools"),
+    [
+        (Settings(), []),
+        (Settings(allowed_tools="Read,Bash"), ["Bash", "Read"]),
+        (Settings(allowed_tools="Read", skip_permissions=True), ["Read"]),
+        (Settings(skip_permissions=True), ["all"]),
+    ],
+)
+def test_what_models_may_run_here_is_named_and_never_shown(
+    settings: Settings, tools: list[str]
+) -> None:
+    told = House(settings=settings).told()
+    config = told["config"]
+    assert (config["allowedTools"], config["mcpServers"]) == (tools, ["base"])
+    assert config["skipPermissions"] is settings.skip_permissions
+    assert "hush" not in repr(told)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which MCP servers a request gets, by who asks and where."""
+"""Which MCP servers and which of the CLI's own tools a request gets, by who asks and where."""
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from ocpd.errors import BadRequest, OcpdError, Refused
 from ocpd.http.message import Headers, Request
 from ocpd.settings.values import Settings
 from ocpd.store.records import KeyRecord
-from ocpd.turn.request import TurnId
+from ocpd.turn.request import ALL_TOOLS, TurnId
 from ocpd.turn.servers import make_registry, parse_servers
 from tests.unit.api.stage import MODELS
 
@@ -20,14 +20,19 @@ REGISTRY = make_registry(
     parse_servers(msgspec.json.encode({"mcpServers": {"files": SERVER, "web": SERVER}})),
 )
 KEY = KeyRecord(7, "k", "ocp_...", 1.0, None, None, None, "", None, "user", ("files",))
+KEYS = {
+    "limited": KEY,
+    "bare": msgspec.structs.replace(KEY, allowed_tools=()),
+    "reader": msgspec.structs.replace(KEY, allowed_tools=("Read",)),
+}
 
 
 def read(
     *headers: tuple[str, str], conditions: Conditions | None = None, **metadata: object
 ) -> Job:
-    """The job of a request; token "limited" is a key that may use files only."""
+    """The job of a request; its token may be one of ``KEYS``."""
     under = conditions or Conditions(Settings(), MODELS, REGISTRY)
-    intake = Intake(OPENAI_CHAT, {"limited": KEY}.get, under)
+    intake = Intake(OPENAI_CHAT, KEYS.get, under)
     lines = [(name.encode(), value.encode()) for name, value in headers]
     request = Request("POST", "/x", "/x", "", Headers(lines), "1.1", "::1")
     fields = {"messages": [{"role": "user", "content": "hi"}], "metadata": metadata}
@@ -74,3 +79,25 @@ def test_a_registry_that_is_replaced_holds_for_the_next_request() -> None:
     conditions = Conditions(Settings(), MODELS, REGISTRY)
     conditions.registry = make_registry((), None)
     assert read(conditions=conditions).turn.servers == ()
+
+
+def own_tools(settings: Settings, token: str = "nobody") -> tuple[tuple[str, ...], bool]:
+    """What a request with this token gets."""
+    bearer = ("authorization", f"Bearer {token}")
+    turn = read(bearer, conditions=Conditions(settings, MODELS)).turn
+    return turn.own_tools, turn.is_unasked
+
+
+def test_a_key_with_tools_of_its_own_gets_those_and_the_others_what_the_settings_say() -> None:
+    settings = Settings(allowed_tools="Bash")
+    assert own_tools(settings) == own_tools(settings, "limited") == (("Bash",), False)
+    assert own_tools(settings, "bare") == ((), False)
+    assert own_tools(settings, "reader") == own_tools(Settings(), "reader") == (("Read",), False)
+    assert own_tools(Settings()) == ((), False)
+
+
+def test_without_permissions_all_tools_are_there_unless_some_are_named() -> None:
+    settings = Settings(skip_permissions=True)
+    assert own_tools(settings) == (ALL_TOOLS, True)
+    assert own_tools(settings, "reader") == (("Read",), True)
+    assert own_tools(settings, "bare") == ((), False)

@@ -142,7 +142,7 @@ def test_what_has_no_effect_is_named() -> None:
         (body(model="gpt-5"), 404, "model"),
         (body(model=5), 400, "model"),
         (body(n=2), 400, "n"),
-        (body(response_format={"type": "json_object"}), 400, "response_format"),
+        (body(response_format={"type": "odd"}), 400, "response_format.type"),
         (body(user="x" * 2000), 413, None),
     ],
 )

@@ -30,6 +30,7 @@ from ocpd.turn.events import (
     Failed,
     Finished,
     ReasoningDelta,
+    Refused,
     Settled,
     Started,
     TextDelta,
@@ -274,11 +275,12 @@ _LETTERS: dict[type, str] = {
     ReasoningDelta: "r",
     CallBegun: "c",
     CallDelta: "d",
+    Refused: "f",
     Finished: "F",
     Failed: "X",
     Settled: "e",
 }
-_ORDER = re.compile(r"(s[trcd]*)?|s[trcd]*Fe?|(s[trcd]*)?Xe?")
+_ORDER = re.compile(r"(s[trcd]*)?|s[trcd]*f?Fe?|(s[trcd]*)?Xe?")
 
 
 def assert_in_order(events: Iterable[Event]) -> None:

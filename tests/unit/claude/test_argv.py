@@ -56,7 +56,9 @@ def test_the_command_is_exactly_this() -> None:
 def test_a_turn_has_no_way_into_the_command() -> None:
     assert list(inspect.signature(build_argv).parameters) == ["binary", "make"]
     told = inspect.signature(build_environment).parameters
-    assert list(told) == ["environ", "lane", "version", "cli_max_retries"]
+    assert list(told) == [
+        *("environ", "lane", "version", "cli_max_retries", "structured_max_attempts")
+    ]
 
 
 @pytest.mark.parametrize("model", ["--dangerous", "-p", "a,b", "=", ""])
@@ -83,6 +85,7 @@ def test_the_cli_has_those_of_its_tools_that_the_operator_named(
     assert argv[argv.index("--tools") + 1] == tools
     assert argv[argv.index("--allowedTools") + 1] == allowed
     assert ("--dangerously-skip-permissions" in argv) is is_unasked
+    assert ("--disallowedTools" in argv) is (parts.tools == ALL_TOOLS)
     assert argv[-1] == "--model=m"
 
 
@@ -104,6 +107,7 @@ def test_what_is_not_set_is_not_made_up() -> None:
         "DISABLE_AUTO_COMPACT",
         "CLAUDE_CODE_TOTAL_TOKENS_REMINDER",
         "CLAUDE_CODE_MAX_RETRIES",
+        "MAX_STRUCTURED_OUTPUT_RETRIES",
         # For the caller's tools.
         "CLAUDE_AGENT_SDK_MCP_NO_PREFIX",
         "CLAUDE_CODE_MAX_MCP_DESCRIPTION_LENGTH",
@@ -113,6 +117,7 @@ def test_what_is_not_set_is_not_made_up() -> None:
         "ENABLE_TOOL_SEARCH",
         "MAX_MCP_OUTPUT_TOKENS",
         "MCP_TOOL_TIMEOUT",
+        "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
     }
 
 

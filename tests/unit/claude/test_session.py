@@ -41,7 +41,15 @@ from tests.unit.claude.stage import (
     whole,
     written,
 )
-from tests.unit.claude.transcripts import CASES, FOLDER, play, read, summarize
+from tests.unit.claude.transcripts import (
+    CASES,
+    FOLDER,
+    calls_in,
+    play,
+    read,
+    split_events,
+    summarize,
+)
 
 OTHER = "99999999-9999-4999-8999-999999999999"
 TOO_SLOW = Upstream("too slow", status=504, code="timeout")
@@ -67,7 +75,9 @@ def test_a_transcript_of_the_real_cli_becomes_the_answer(name: str) -> None:
     session, events, _ = play(name)
     case = CASES[name]
     assert summarize(events) == (case.thinks, case.text, case.ending)
-    assert_in_order(events)
+    assert calls_in(events) == list(case.calls)
+    for turn in split_events(events):
+        assert_in_order(turn)
     assert session.must_kill is case.kills
     assert session.is_settled
     assert session.bad_frames == 0

@@ -17,6 +17,7 @@ from tests.kit.cli import (
 )
 from tests.kit.fake_script import (
     Answer,
+    CallTool,
     CloseStdout,
     Die,
     EmptyError,
@@ -265,3 +266,38 @@ def test_a_crash_loop_counts_its_starts_and_can_end(tmp_path):
     always = make_fake_cli(tmp_path / "always", FakeScript(on_start="exit", exit_code=0))
     with RealCli("", tmp_path / "home", executable=always) as cli:
         assert cli.process.wait(10) == 0
+
+
+def is_call(frame):
+    return frame["type"] == "control_request"
+
+
+def test_it_calls_a_tool_of_the_host_s_and_holds_until_the_result_comes(start):
+    cli = start([CallTool(arguments='{"key":1}', deltas=("42",)), Answer(("next",))])
+    cli.initialize(sdkMcpServers=["c"])
+    cli.send(user_frame("hi"))
+    asked = cli.until(is_call)
+    assert asked["request"]["message"]["method"] == "tools/call"
+    init = next(f for f in cli.seen if f.get("subtype") == "init")
+    assert init["tools"] == ["lookup"]
+    cli.until(lambda f: f["type"] == "stream_event" and f["event"]["type"] == "message_stop")
+    starts = [e["content_block"] for e in stream_events(cli.seen) if "content_block" in e]
+    assert [(b["type"], b["id"], b["name"]) for b in starts] == [
+        ("tool_use", "toolu_fake", "lookup")
+    ]
+    result = {"mcp_response": {"jsonrpc": "2.0", "id": 1, "result": {"content": []}}}
+    response = {"subtype": "success", "request_id": asked["request_id"], "response": result}
+    cli.send({"type": "control_response", "response": response})
+    assert cli.until(is_result)["result"] == "42"
+    assert streamed_text(cli.ask("again")) == "next"
+
+
+def test_while_it_holds_only_an_interrupt_ends_it(start):
+    cli = start(CallTool())
+    cli.initialize()
+    cli.send(user_frame("hi"))
+    cli.until(is_call)
+    cli.send(control_frame("interrupt", "stop"))
+    assert cli.until(is_result)["is_error"]
+    cli.process.stdin.close()
+    assert cli.process.wait(10) == 0

@@ -88,6 +88,21 @@ def test_a_signal_reaches_it_and_all_it_started(tmp_path: Path) -> None:
     run(main())
 
 
+def test_what_it_leaves_behind_ends_with_it(tmp_path: Path) -> None:
+    """macOS has no pidfd, and there it stays."""
+
+    async def main() -> None:
+        process, ears = await start(
+            "pid = os.fork()\nif pid: print(pid, flush=True); sys.exit(3)\ntime.sleep(60)", tmp_path
+        )
+        await ears.wait_end()
+        assert ears.status == 3
+        await until(lambda: not is_alive(int(ears.out)))
+        process.close()
+
+    run(main())
+
+
 def test_a_signal_to_one_that_has_ended_hits_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,12 +9,12 @@ from ocpd.errors import BadRequest, Overloaded
 from ocpd.store import backup
 from ocpd.store.audit import AuditEntry
 from ocpd.store.migrations import VERSION
-from ocpd.store.records import digest_of
+from ocpd.store.records import Wanted, digest_of
 from tests.unit.store.stage import NOON, held, make_row, open_store, run
 
 
 async def _fill(store):
-    record, secret = await store.keys.add("one", models=("m",))
+    record, secret = await store.keys.add("one", Wanted(models=("m",)))
     await store.quotas.set(record.id, {("requests", "daily"): 5})
     await store.knobs.put({"maxConcurrent": 4}, "me")
     await store.keys.set_admin_key(digest_of("admin"))

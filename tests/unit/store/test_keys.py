@@ -15,7 +15,7 @@ from tests.unit.store.stage import NOON, Clock, held, make_row, open_store, quer
 def test_a_new_key_is_found_by_its_secret_and_by_nothing_else(tmp_path):
     async def main():
         async with open_store(tmp_path) as store:
-            record, secret = await store.keys.add("laptop", note="the old one")
+            record, secret = await store.keys.add("laptop", Wanted(note="the old one"))
             assert re.fullmatch(r"ocp_[A-Za-z0-9_-]{32}", secret)
             assert record.preview == f"{secret[:8]}...{secret[-4:]}"
             assert (record.name, record.note, record.role) == ("laptop", "the old one", "user")
@@ -40,8 +40,9 @@ def test_everything_of_a_key_survives_a_restart(tmp_path):
                 "models": ("claude-a", "claude-b"),
                 "role": "batch",
                 "mcp_servers": ("files", "web"),
+                "allowed_tools": ("Bash", "Read"),
             }
-            record, secret = await store.keys.add("laptop", **wanted)
+            record, secret = await store.keys.add("laptop", Wanted(**wanted))
             assert {name: getattr(record, name) for name in wanted} == wanted
         async with open_store(tmp_path) as store:
             assert store.keys.find(secret) == record
@@ -55,7 +56,7 @@ def test_an_expired_key_is_refused_from_its_moment_on_and_stays_listed(tmp_path)
 
     async def main():
         async with open_store(tmp_path, clock) as store:
-            record, secret = await store.keys.add("one", expires_at=NOON + 10)
+            record, secret = await store.keys.add("one", Wanted(expires_at=NOON + 10))
             clock.now = NOON + 9.999
             assert store.keys.find(secret) == record
             clock.now = NOON + 10
@@ -129,7 +130,7 @@ def test_a_key_that_is_rotated_while_it_is_revoked_stays_revoked(tmp_path):
 def test_rotating_ends_the_old_secret_with_the_new_one(tmp_path):
     async def main():
         async with open_store(tmp_path) as store:
-            record, old = await store.keys.add("one", note="kept")
+            record, old = await store.keys.add("one", Wanted(note="kept"))
             renewed, new = await store.keys.rotate(record.id)
             assert new != old
             assert store.keys.find(old) is None
@@ -204,6 +205,10 @@ def test_a_key_without_a_name_is_named_after_its_moment(tmp_path):
         ("mcp_servers", ("c",)),
         ("mcp_servers", ("",)),
         ("mcp_servers", tuple(f"s{n}" for n in range(65))),
+        ("allowed_tools", ("read",)),
+        ("allowed_tools", ("Bash(git *)",)),
+        ("allowed_tools", ("",)),
+        ("allowed_tools", tuple(f"T{n}" for n in range(65))),
     ],
 )
 def test_a_field_that_cannot_be_is_named(tmp_path, field, value):
@@ -212,7 +217,7 @@ def test_a_field_that_cannot_be_is_named(tmp_path, field, value):
             record, secret = await store.keys.add("one")
             for attempt in (
                 store.keys.change(record.id, Wanted(**{field: value})),
-                store.keys.add(**{"name": "two"} | {field: value}),
+                store.keys.add(value if field == "name" else "two", Wanted(**{field: value})),
             ):
                 with pytest.raises(BadRequest) as no:
                     await attempt
@@ -227,7 +232,7 @@ def test_a_field_that_cannot_be_is_named(tmp_path, field, value):
 def test_changing_touches_only_what_is_given(tmp_path):
     async def main():
         async with open_store(tmp_path) as store:
-            record, secret = await store.keys.add("one", note="n", models=("m",))
+            record, secret = await store.keys.add("one", Wanted(note="n", models=("m",)))
             assert await store.keys.change(record.id, Wanted()) == record
             changed = await store.keys.change(record.id, Wanted(name="two", models=None))
             assert (changed.name, changed.note, changed.models) == ("two", "n", None)
@@ -252,6 +257,24 @@ def test_a_key_may_use_all_servers_or_some_or_none(tmp_path):
             assert store.keys.find(secret).mcp_servers == ()
             await store.keys.change(record.id, Wanted(mcp_servers=None))
             assert store.keys.find(secret).mcp_servers is None
+
+    run(main())
+
+
+def test_a_key_may_have_tools_of_its_own_or_none_or_what_the_settings_say(tmp_path):
+    async def main():
+        async with open_store(tmp_path) as store:
+            record, secret = await store.keys.add("one")
+            assert record.allowed_tools is None
+            await store.keys.change(record.id, Wanted(allowed_tools=("Read", "Bash", "Read")))
+            assert store.keys.find(secret).allowed_tools == ("Bash", "Read")
+            await store.keys.change(record.id, Wanted(mcp_servers=()))
+            assert store.keys.find(secret).allowed_tools == ("Bash", "Read")
+            await store.keys.change(record.id, Wanted(allowed_tools=()))
+        async with open_store(tmp_path) as store:
+            assert store.keys.find(secret).allowed_tools == ()
+            await store.keys.change(record.id, Wanted(allowed_tools=None))
+            assert store.keys.find(secret).allowed_tools is None
 
     run(main())
 

@@ -51,14 +51,16 @@ def test_an_older_file_takes_only_the_new_steps(memory):
     assert check_origin(memory, VERSION + 1) == VERSION + 1
 
 
-def test_a_key_of_the_first_version_may_use_every_server(memory):
-    migrate(memory, STEPS[:1])
+@pytest.mark.parametrize("taken", [1, 2])
+def test_a_key_of_an_older_version_may_use_every_server_and_has_no_tools_of_its_own(memory, taken):
+    migrate(memory, STEPS[:taken])
     memory.execute(
         "INSERT INTO api_key (digest, preview, name, created_at_ms) VALUES (x'00', 'p', 'old', 0)"
     )
     migrate(memory)
     (stored,) = load_keys(memory).keys
     assert (stored.record.name, stored.record.mcp_servers) == ("old", None)
+    assert stored.record.allowed_tools is None
 
 
 def test_a_step_that_fails_leaves_the_file_at_the_one_before(memory):

@@ -140,14 +140,15 @@ def test_what_is_no_object_is_nothing(text: str) -> None:
     assert read_arguments(text) is None
 
 
-@pytest.mark.parametrize("depth", [1_200, 100_000])
+@pytest.mark.parametrize("depth", [250, 900, 1_200, 100_000])
 @pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]")])
 def test_arguments_that_are_too_deep_are_no_object(depth: int, opening: str, closing: str) -> None:
     assert read_arguments('{"x":' + opening * depth + "1" + closing * depth + "}") is None
 
 
 def test_deep_arguments_are_read() -> None:
-    assert read_arguments('{"a":' * 100 + "{}" + "}" * 100) is not None
+    assert read_arguments('{"a":' * 150 + "{}" + "}" * 150) is not None
+    assert read_arguments('{"a":' + "[" * 150 + "]" * 150 + "}") is not None
 
 
 @given(st.text())
@@ -186,6 +187,7 @@ def test_the_parts_of_a_message_are_told_apart() -> None:
         ("QcRcR", [0, 0, 0, 0, 0, 0]),
         ("QaQcRcRa", [0, 0, 2, 2, 2, 2, 2, 2, 8]),
         ("Qc", [0, 0, 0]),
+        ("QcQ", [0, 0, 2, 2]),
         # The user who says something with, or right after, results is still at the same request.
         ("QcS", [0, 0, 0, 0]),
         ("QcSa", [0, 0, 0, 0, 4]),

@@ -9,7 +9,15 @@ import pytest
 
 from ocpd.errors import BadRequest
 from ocpd.turn import schema
-from ocpd.turn.schema import Accepted, Checker, Rejected, any_object, compile_schema
+from ocpd.turn.request import AnswerFormat, Shape
+from ocpd.turn.schema import (
+    Accepted,
+    Checker,
+    Rejected,
+    any_object,
+    compile_schema,
+    find_checker,
+)
 from tests.unit.turn.schema_corpus import SAMPLES, make_object
 
 
@@ -173,6 +181,16 @@ def test_a_recursive_schema_is_checked_in_a_moment_however_often_it_branches() -
 def test_a_pattern_cannot_run_away() -> None:
     checker = compiled({"type": "string", "pattern": r"^(?=(a+)+\1$)"})
     assert isinstance(checker.check(spell("a" * 5000 + "!")), Rejected)
+
+
+def test_every_form_of_answer_has_its_check() -> None:
+    raw = msgspec.Raw(b'{"type":"array"}')
+    assert find_checker(AnswerFormat()) is None
+    assert find_checker(AnswerFormat(Shape.JSON)) is any_object()
+    wanted = find_checker(AnswerFormat(Shape.SCHEMA, raw))
+    assert wanted is compile_schema(raw, strict=False)
+    with pytest.raises(BadRequest):
+        find_checker(AnswerFormat(Shape.SCHEMA))
 
 
 def test_the_same_schema_is_compiled_once() -> None:

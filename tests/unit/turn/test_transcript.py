@@ -125,17 +125,11 @@ def test_arguments_that_mean_something_else_are_different(left: str, right: str)
     assert used(left) != used(right)
 
 
-@pytest.mark.parametrize("depth", [300, 1_500, 100_000])
-def test_deep_arguments_have_a_place_in_the_chain(depth: int) -> None:
+@pytest.mark.parametrize("depth", [150, 300, 600, 900, 1_500, 100_000])
+def test_arguments_of_any_depth_have_a_place_in_the_chain(depth: int) -> None:
     deep = '{"a":' * depth + "1" + "}" * depth
     assert used(deep) == used(deep)
     assert used(deep) != used(deep.replace("1", "2"))
-
-
-@pytest.mark.xfail(reason="RecursionError: numbers are made plain by a recursion of our own")
-@pytest.mark.parametrize("depth", [600, 900])
-def test_arguments_as_deep_as_can_be_read_have_one_too(depth: int) -> None:
-    assert used('{"a":' * depth + "1" + "}" * depth)
 
 
 def test_a_call_of_another_tool_is_another_call() -> None:

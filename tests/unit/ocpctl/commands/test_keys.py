@@ -19,6 +19,7 @@ def _key(name, **more):
         "expires_at": None,
         "models": None,
         "mcp_servers": None,
+        "allowed_tools": None,
         "note": "",
         "last_used_at": None,
         "role": "user",
@@ -33,7 +34,7 @@ KEYS = {
     "keys": [
         _key("wife-laptop", expires_at="2999-01-01 00:00:00", models=["opus", "sonnet"]),
         _key("son-ipad", id=2, revoked=1, note="lost \x1b[31mit", mcp_servers=["files", "web"]),
-        _key("guest", id=1, expires_at="2001-01-01T00:00:00Z"),
+        _key("guest", id=1, expires_at="2001-01-01T00:00:00Z", allowed_tools=["Read"]),
     ]
 }
 
@@ -51,7 +52,7 @@ def test_the_list_shows_revoked_and_expired_ones_too(ctl, daemon):
         "  son-ipad            ocp_abcd...wxyz     ✗ revoked  2026-11-21 11:00:00"
         "  #2 · MCP servers files, web · lost \ufffd[31mit\n"
         "  guest               ocp_abcd...wxyz     ✗ expired  2026-11-21 11:00:00"
-        "  #1 · until 2001-01-01 00:00:00\n"
+        "  #1 · until 2001-01-01 00:00:00 · tools Read\n"
     )
 
 
@@ -85,27 +86,32 @@ def test_what_is_said_of_a_key_is_sent_as_it_is_meant(ctl, daemon):
     ctl(
         *("keys", "add", 'a "b"', "--expires-in-days", "30"),
         *("--models", "opus, sonnet", "--mcp-servers", "files, web", "--note", "x"),
+        *("--allowed-tools", "Read,Bash"),
     )
     assert daemon.last.json == {
         "name": 'a "b"',
         "expires_in_days": 30,
         "models": ["opus", "sonnet"],
         "mcp_servers": ["files", "web"],
+        "allowed_tools": ["Read", "Bash"],
         "note": "x",
     }
 
 
-def test_a_key_may_be_kept_from_all_servers(ctl, daemon):
+def test_a_key_may_be_kept_from_all_servers_and_tools(ctl, daemon):
     daemon.answers["POST /api/keys"] = answered(MADE, status=201)
-    ctl("keys", "add", "a", "--mcp-servers", "")
-    assert daemon.last.json == {"name": "a", "mcp_servers": []}
+    ctl("keys", "add", "a", "--mcp-servers", "", "--allowed-tools", "")
+    assert daemon.last.json == {"name": "a", "mcp_servers": [], "allowed_tools": []}
 
 
+@pytest.mark.parametrize(
+    ("option", "example"), [("--mcp-servers", "files,search"), ("--allowed-tools", "Read,Bash")]
+)
 @pytest.mark.parametrize("names", ["a,", ",", "a,,b"])
-def test_a_list_of_servers_with_a_hole_in_it_is_a_mistake(ctl, names):
-    said = ctl("keys", "add", "a", "--mcp-servers", names)
+def test_a_list_with_a_hole_in_it_is_a_mistake(ctl, option, example, names):
+    said = ctl("keys", "add", "a", option, names)
     assert said.code == 2
-    assert "is no list of names such as files,search" in said.err
+    assert f"is no list of names such as {example}" in said.err
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,7 @@ def test_a_name_that_is_taken_is_told(ctl, daemon):
 
 def test_one_key_is_shown_in_full_but_for_the_secret(ctl, daemon):
     limits = {"models": ["opus"], "mcp_servers": [], "quota_daily": 50, "quota_monthly": 0}
-    key = _key("laptop", note="kitchen", **limits)
+    key = _key("laptop", note="kitchen", allowed_tools=["Bash", "Read"], **limits)
     daemon.answers["GET /api/keys/laptop"] = answered(key)
     said = ctl("keys", "show", "laptop")
     assert said.out == (
@@ -169,6 +175,7 @@ def test_one_key_is_shown_in_full_but_for_the_secret(ctl, daemon):
         "Expires      never\n"
         "Models       opus\n"
         "MCP servers  none\n"
+        "Tools        Bash, Read\n"
         "Quota        daily 50, monthly 0\n"
         "Note         kitchen\n"
     )

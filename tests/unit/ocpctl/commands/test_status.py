@@ -92,6 +92,15 @@ def test_health_tells_what_runs_and_what_is_wrong(ctl, daemon):
     assert lines[-1].endswith("  m")
 
 
+def test_health_tells_what_models_may_run_here(ctl, daemon):
+    config = {"allowedTools": ["Bash", "Read"], "skipPermissions": False, "mcpServers": ["files"]}
+    daemon.answers["GET /health"] = answered(HEALTH | {"config": config})
+    assert "\nTools here  Bash, Read, MCP server files\n" in ctl("health").out
+    config |= {"allowedTools": ["all"], "skipPermissions": True, "mcpServers": []}
+    daemon.answers["GET /health"] = answered(HEALTH | {"config": config})
+    assert "\nTools here  all, without any check\n" in ctl("health").out
+
+
 def test_json_is_the_daemons_own(ctl, daemon):
     daemon.answers["GET /status"] = answered(STATUS)
     assert json.loads(ctl("status", "--json").out) == STATUS
