@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-
 _CALL = re.compile(rb'"id":"(toolu_[^"]*)"')
 
 

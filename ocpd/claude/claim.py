@@ -35,7 +35,7 @@ def write_claim(turn: Turn, limits: bytes) -> tuple[Step, ...]:
     if turn.tools:
         request["sdkMcpServers"] = [SERVER]
     if (checker := find_checker(turn.format)) is not None:
-        # Not the caller's own: with many an ordinary schema the CLI offers no tool, and says nothing.
+        # Not the caller's own: with many an ordinary schema the CLI silently offers no tool.
         request["jsonSchema"] = checker.outline.schema
     opening = control(INITIALIZE, request)
     if not turn.servers:

@@ -18,7 +18,16 @@ from ocpd.dispatch.ledger import Ledger
 from ocpd.errors import Bug, Died, HistoryRefused, OcpdError, Upstream
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience
-from ocpd.turn.events import Event, Failed, Finished, Refused, Settled, Started, TextDelta
+from ocpd.turn.events import (
+    Event,
+    Failed,
+    Finished,
+    Refused,
+    Settled,
+    Started,
+    StopReason,
+    TextDelta,
+)
 from ocpd.turn.flatten import flatten
 from ocpd.turn.outcome import Outcome, TurnState
 
@@ -38,6 +47,8 @@ class _Walk:
         self.error: OcpdError | None = None
         self.leftover: list[Event] = []
         self.is_wound_up = False
+        self.is_held = False
+        self.deadline = 0.0
 
     def note(self, events: list[Event]) -> bool:
         """Take the books' part of ``events``; True when the turn is over for the caller."""
@@ -49,7 +60,8 @@ class _Walk:
                         status=200,
                         code="refused",
                     )
-                case Finished(usage=usage):
+                case Finished(reason=reason, usage=usage):
+                    self.is_held = reason is StopReason.TOOL_USE
                     self.state = TurnState.FINISHED if self.error is None else TurnState.FAILED
                     self.outcome.usage = usage
                 case Failed(error=error):
@@ -103,7 +115,7 @@ class Hall:
         _describe(walk.outcome, job)
         place = await self._enter(walk.outcome)
         limits = job.limits or self._limits
-        deadline = steady_clock() + limits.total_s
+        deadline = walk.deadline = steady_clock() + limits.total_s
         try:
             run, batch = await self._begin(job, walk, limits, deadline)
             run.on_late = lambda events: self._end_late(walk, place, events)
@@ -182,7 +194,12 @@ class Hall:
 
     async def _settle(self, walk: _Walk) -> None:
         if walk.run is not None:
-            late = await walk.run.settle(self._patience)
+            patience = self._patience
+            if walk.is_held:
+                # A tool on this machine may be at work beside the caller's, whose turn comes then.
+                left_s = max(patience.interrupt_s, walk.deadline - steady_clock())
+                patience = msgspec.structs.replace(patience, interrupt_s=left_s)
+            late = await walk.run.settle(patience)
             # Only what it cost may change now: how it ended is told already.
             ending = walk.state, walk.error
             walk.note(late)

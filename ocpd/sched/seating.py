@@ -101,8 +101,11 @@ def choose(
         if seat.place is Place.PARKED and seat.model == model:
             return Take(seat.child)
     coming = sum(seat.place is Place.STARTING and seat.model == model for seat in seats)
-    # Those that are about to rest will do, once those before have had theirs.
-    soon = sum(seat.place is Place.FINISHING and seat.key == key for seat in seats)
+    # Those that are about to rest will do, once those before have had theirs; but not one that
+    # will wait for results.
+    soon = sum(
+        seat.place is Place.FINISHING and seat.key == key and not seat.is_held for seat in seats
+    )
     if coming > line.model or soon > line.key:
         return Wait()
     if sum(seat.place is Place.STARTING for seat in seats) >= MOST_STARTS:

@@ -221,8 +221,8 @@ def test_an_answer_that_is_cut_is_no_answer(stage: Stage) -> None:
     assert told.finish in (["length"], ["stop"])
     assert told.text in ("", '{"city":"Ulm","size":3}')
     assert len(stage.upstream.requests) == 1
+    stage.upstream.script(CallTools((Call(TOOL, raw='{"city": "U'),), stop_reason="max_tokens"))
     with pytest.raises(openai.LengthFinishReasonError):
-        stage.upstream.script(CallTools((Call(TOOL, raw='{"city": "U'),), stop_reason="max_tokens"))
         stage.client.chat.completions.parse(
             model="sonnet", messages=say("Which?"), response_format=City, max_tokens=5
         )

@@ -182,9 +182,11 @@ class StreamEncoder:
         end = b',"usage":null}\n\n' if turn.include_usage else b"}\n\n"
         self._turn = turn
         self._choice = self._head + b'{"index":0,"delta":{'
-        self._text = self._choice + b'"content":'
-        self._refusal = self._choice + b'"refusal":'
-        self._reasoning = self._choice + b'"reasoning_content":'
+        self._heads: dict[type[Event], bytes] = {
+            TextDelta: self._choice + b'"content":',
+            ReasoningDelta: self._choice + b'"reasoning_content":',
+            Refused: self._choice + b'"refusal":',
+        }
         self._last = b'},"finish_reason":%b}]' + end
         self._more = self._last % b"null"
         # What changes.
@@ -196,12 +198,9 @@ class StreamEncoder:
         if self._ended:
             return b""
         match event:
-            case TextDelta(text):
-                return self._start() + self._text + escape_breaks(_encode(text)) + self._more
-            case ReasoningDelta(text):
-                return self._start() + self._reasoning + escape_breaks(_encode(text)) + self._more
-            case Refused(text):
-                return self._start() + self._refusal + escape_breaks(_encode(text)) + self._more
+            case TextDelta(text) | ReasoningDelta(text) | Refused(text):
+                said = escape_breaks(_encode(text))
+                return self._start() + self._heads[type(event)] + said + self._more
             case CallBegun():
                 return self._start() + self._begin_call(event)
             case CallDelta(index, fragment):

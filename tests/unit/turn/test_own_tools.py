@@ -3,7 +3,14 @@
 import pytest
 
 from ocpd.settings.values import Settings
-from ocpd.turn.own_tools import MOST_TOOLS, UNFIT, find_tool_fault, give_tools, parse_tools, tools_of
+from ocpd.turn.own_tools import (
+    MOST_TOOLS,
+    UNFIT,
+    find_tool_fault,
+    give_tools,
+    parse_tools,
+    tools_of,
+)
 from ocpd.turn.request import ALL_TOOLS, Message, Role, Text, Turn, TurnId
 
 TURN = Turn(id=TurnId("0" * 32), model="m", messages=(Message(Role.USER, (Text("hi"),)),))
