@@ -1,6 +1,6 @@
-"""The back door, timed: what a key look-up costs, and how long ``ocpctl status`` takes.
+"""The doors, timed: what a key look-up and a quota cost, and how long ``ocpctl status`` takes.
 
-What may live here: these two. ``python -m bench admin``.
+What may live here: these. ``python -m bench admin``.
 """
 
 import asyncio
@@ -11,11 +11,21 @@ import time
 from pathlib import Path
 
 from bench import stage
+from ocpd.claude.limits import Sheet
+from ocpd.dispatch.gate import Gate
+from ocpd.dispatch.job import Job
+from ocpd.store.quotas import PLACES
 from ocpd.store.store import Store
+from ocpd.turn.caller import Caller, Kind
+from ocpd.turn.events import Usage
+from ocpd.turn.outcome import Outcome, TurnState
+from ocpd.turn.request import Turn, TurnId
 
 KEYS = 1_000
 LOOK_UPS = 50_000
 A_SECOND = 1_000
+LIMITED_KEYS = 50
+ENTRIES = 10_000
 RUNS = 40
 TOP = Path(__file__).parents[1]
 
@@ -44,6 +54,40 @@ def _cpu_of(secrets: list[str], store: Store) -> float:
     return (time.process_time() - began) / len(secrets)
 
 
+def admission(folder: Path) -> None:
+    """Enter and leave the gate as turns do, under a limit of every kind and period."""
+
+    async def measure() -> list[float]:
+        async with Store(folder) as store:
+            gate = Gate(store.quotas, store.usage, store.plan)
+            secrets: list[str] = []
+            for number in range(LIMITED_KEYS):
+                record, secret = await store.keys.add(f"key {number}")
+                secrets.append(secret)
+                await store.quotas.set(record.id, dict.fromkeys(PLACES, 1_000_000_000))
+            return [await _enter_once(store, gate, secrets, n) for n in range(ENTRIES)]
+
+    # The first of each key reads what it used before.
+    took = asyncio.run(measure())[LIMITED_KEYS:]
+    print(f"\nkey look-up, quota and end, {LIMITED_KEYS} keys, {len(PLACES)} limits   p50/p95 us")
+    print(f"  a turn                           {stage.p50_p95(took)}")
+
+
+async def _enter_once(store: Store, gate: Gate, secrets: list[str], number: int) -> float:
+    turn = Turn(id=TurnId(f"{number}"), model="m", messages=())
+    began = time.perf_counter()
+    record = store.keys.find(secrets[number % LIMITED_KEYS])
+    assert record is not None
+    caller = Caller(record.name, record.id, key_stamp=f"{record.created_at}", kind=Kind.KEY)
+    await gate.enter(Job(turn, Sheet(), caller=caller, prompt_chars=4_000))
+    gate.headers(caller)
+    outcome = Outcome(turn.id, "openai_chat", "m", 0.0, caller, state=TurnState.FINISHED)
+    outcome.usage = Usage(1_000, output_tokens=200)
+    outcome.open_attempt(1, 0.0)
+    gate.settle(outcome)
+    return (time.perf_counter() - began) * 1e6
+
+
 def status(home: Path) -> None:
     """Run ``ocpctl status`` against a daemon, from exec to exit."""
     frozen = TOP / "dist/ocpctl/ocpctl"
@@ -68,7 +112,8 @@ def _time(argv: list[str], place: str) -> float:
 
 
 def main() -> None:
-    """Run both."""
+    """Run all."""
     with tempfile.TemporaryDirectory(prefix="ocpd-bench-") as folder:
         look_ups(Path(folder) / "store")
+        admission(Path(folder) / "gate")
         status(Path(folder))

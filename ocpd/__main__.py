@@ -168,6 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ocpd {VERSION}")
     parser.add_argument("--config", metavar="FILE", help="ocpd.toml to read")
     for knob in KNOBS:
+        if knob.secret:
+            # Every user of the machine sees the flags of its processes.
+            continue
         unit = f" ({knob.unit})" if knob.unit else ""
         parser.add_argument(
             knob.flag,

@@ -9,6 +9,7 @@ to a dialect; what a failure of the CLI means belongs to ``claude.faults``.
     ├── Unauthorized   nobody is signed in, or the login was refused (401)
     ├── Refused        understood, but not allowed (403)
     ├── Overloaded     not now (429, 503), usually with ``retry_after_s``
+    │   └── QuotaExceeded   a key has used up what it may (429)
     ├── Upstream       the CLI or the model behind it failed (502, 503, 504)
     │   ├── Died       the CLI's process ended under the turn; another may do better (502)
     │   └── HistoryRefused   the CLI takes no earlier messages; all in one may do (502)
@@ -18,6 +19,17 @@ to a dialect; what a failure of the CLI means belongs to ``claude.faults``.
 
 from typing import ClassVar
 
+import msgspec
+
+
+class QuotaFacts(msgspec.Struct, frozen=True, rename="camel"):
+    """Which quota is reached, as existing clients read it: ``resets_in`` is for people."""
+
+    period: str
+    limit: int | float
+    used: int | float
+    resets_in: str
+
 
 class OcpdError(Exception):
     """A failure with a public face.
@@ -26,7 +38,8 @@ class OcpdError(Exception):
     ``code`` is stable, for programs. ``quotes`` says that the texts are the upstream's, which may
     repeat what the caller wrote: then they are for the caller alone. ``retry_after_s`` is whole
     seconds; ``retry_at`` is epoch seconds, for rooms without a clock: the edge turns it into
-    ``retry_after_s``.
+    ``retry_after_s``. ``headers`` go with the answer; ``quota`` and ``kind`` (the ``type`` on the
+    wire, where it is not the status's own) go into its body.
     """
 
     default_status: ClassVar[int] = 500
@@ -52,6 +65,9 @@ class OcpdError(Exception):
         self.retry_at = retry_at
         self.detail = detail
         self.quotes = False
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.kind: str | None = None
+        self.quota: QuotaFacts | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.status}, {self.code}, {self.message!r})"
@@ -79,6 +95,25 @@ class Overloaded(OcpdError):
     """Not now; ``retry_after_s`` says when, if anybody knows."""
 
     default_status = 429
+
+
+class QuotaExceeded(Overloaded):
+    """A limit of a key is reached; ``quota`` says which."""
+
+    default_code = "quota_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        quota: QuotaFacts,
+        *,
+        retry_after_s: int | None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.kind = "quota_exceeded"
+        self.quota = quota
+        self.headers = headers
 
 
 class Upstream(OcpdError):

@@ -34,6 +34,10 @@ def add_key(args: Namespace, desk: Desk) -> int:
         body["mcp_servers"] = list(args.mcp_servers)
     if args.allowed_tools is not None:
         body["allowed_tools"] = list(args.allowed_tools)
+    if args.role is not None:
+        body["role"] = args.role
+    if args.weight is not None:
+        body["weight"] = args.weight
     if args.note is not None:
         body["note"] = args.note
     told = desk.client.call("POST", "api", "keys", body=body)
@@ -70,6 +74,25 @@ def rename_key(args: Namespace, desk: Desk) -> int:
     told = desk.client.call("PATCH", "api", "keys", read_ref(args.ref), body={"name": args.name})
     return desk.answer(
         told, lambda key, out: out.tick(f'Key "{args.ref}" is now "{key.text("name")}"')
+    )
+
+
+def set_key(args: Namespace, desk: Desk) -> int:
+    """Give a key another role or weight."""
+    body: dict[str, Json] = {}
+    if args.role is not None:
+        body["role"] = args.role
+    if args.weight is not None:
+        body["weight"] = args.weight
+    if not body:
+        raise Misuse("nothing to change: --role or --weight is wanted")
+    told = desk.client.call("PATCH", "api", "keys", read_ref(args.ref), body=body)
+    return desk.answer(
+        told,
+        lambda key, out: out.tick(
+            f'Key "{key.text("name")}" is {key.text("role")}, weight'
+            f" {key.text('weight', 'that of the role')}"
+        ),
     )
 
 
@@ -128,6 +151,10 @@ def _spell_rest(key: Fields) -> str:
         said.append(f"MCP servers {_spell_names(key, 'mcp_servers', 'all')}")
     if key.value("allowed_tools") is not None:
         said.append(f"tools {_spell_names(key, 'allowed_tools', '')}")
+    if (role := key.text("role", "user")) != "user":
+        said.append(role)
+    if key.value("weight") is not None:
+        said.append(f"weight {key.text('weight')}")
     if note := key.text("note"):
         said.append(note)
     return " · ".join(said)
@@ -153,6 +180,7 @@ def _show_key(key: Fields, out: Output) -> None:
             ("Key", key.text("keyPreview")),
             ("State", _spell_state(key)),
             ("Role", key.text("role")),
+            ("Weight", key.text("weight", "that of the role")),
             ("Created", _moment(key.text("created_at"))),
             ("Last used", _moment(key.text("last_used_at", "never"))),
             ("Expires", _moment(key.text("expires_at", "never"))),
@@ -198,6 +226,13 @@ def _read_tools(text: str) -> list[str]:
     return _read_names(text, "Read,Bash")
 
 
+def read_weight(text: str) -> int:
+    """Read a weight, 1 to 100."""
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= 100):
+        raise ArgumentTypeError(f"{text!r} is no whole number from 1 to 100")
+    return int(text)
+
+
 def read_days(text: str) -> int:
     """Read a number of days, at least 1."""
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 100_000):
@@ -230,7 +265,27 @@ def _declare_add(parser: ArgumentParser) -> None:
         help="these tools of the CLI itself, on the daemon's machine, instead of those of"
         ' allowedTools; "" is none',
     )
+    _declare_standing(parser)
     parser.add_argument("--note", metavar="TEXT", help="a remark, shown in the list")
+
+
+def _declare_standing(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--role",
+        choices=("user", "owner", "batch"),
+        help="batch waits for all others; an owner weighs 4, a user 2, batch 1",
+    )
+    parser.add_argument(
+        "--weight",
+        metavar="N",
+        type=read_weight,
+        help="its share of the places while others wait too, 1 to 100, instead of the role's",
+    )
+
+
+def _declare_set(parser: ArgumentParser) -> None:
+    _declare_ref(parser)
+    _declare_standing(parser)
 
 
 def _declare_rename(parser: ArgumentParser) -> None:
@@ -252,6 +307,12 @@ COMMANDS = {
             "give a key a new secret", rotate_key, _declare_ref, detail="The old one stops at once."
         ),
         "show": Verb("tell all about one key", show_key, _declare_ref),
+        "set": Verb(
+            "say where a key stands in the queue",
+            set_key,
+            _declare_set,
+            detail="It counts from its next request.",
+        ),
         "rename": Verb("give a key another name", rename_key, _declare_rename),
     }
 }

@@ -71,6 +71,8 @@ def _show_quota(ref: str, body: Fields, out: Output) -> None:
 
 def _limit_row(limit: Fields, out: Output) -> str:
     what, period = limit.text("what", "requests"), limit.text("period", "?")
+    if period == "at_once":
+        return _row(what, limit, out)
     return _row(period if what == "requests" else f"{what}.{period}", limit, out)
 
 
@@ -92,7 +94,8 @@ def _declare(parser: ArgumentParser) -> None:
         "limits",
         metavar="LIMIT=N",
         nargs="*",
-        help="daily=50, weekly=none, tokens.daily=100000, cost.monthly=5, requests.minute=10, ..."
+        help="daily=50, weekly=none, tokens.daily=100000, cost.monthly=5, minute=10, streams=2,"
+        " ..."
         " (none takes a limit away, 0 blocks the key)",
     )
 
@@ -104,7 +107,8 @@ COMMANDS = {
             run_quota,
             _declare,
             detail="A bare period counts requests; tokens, input_tokens, output_tokens and cost"
-            " (dollars) go before a point. Periods: minute, daily, weekly, monthly, lifetime."
+            " (dollars) go before a point. Periods: minute, daily (UTC), weekly and monthly (7 and"
+            " 30 days back), lifetime. streams counts requests at once."
             " Limits that are not given stay.",
         )
     }

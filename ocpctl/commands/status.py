@@ -43,6 +43,7 @@ def _show_status(status: Fields, out: Output) -> None:
             ("Sessions", proxy.text("activeSessions")),
         )
     )
+    _show_warnings(status, out)
     _show_errors(status, out)
 
 
@@ -78,6 +79,11 @@ def _spell_plan(status: Fields) -> str:
         else f"{label} {window.text('percent')} used, resets in {window.text('resetsIn', '?')}"
         for label, window in windows
     )
+
+
+def _show_warnings(told: Fields, out: Output) -> None:
+    for warning in told.texts("warnings"):
+        out.line(out.paint(f"Caution: {warning}", RED))
 
 
 def _show_errors(told: Fields, out: Output) -> None:
@@ -124,6 +130,7 @@ def _show_health(health: Fields, out: Output) -> None:
     )
     for warning in health.part("models").texts("warnings"):
         out.line(f"Note: {warning}")
+    _show_warnings(health, out)
     _show_errors(health, out)
 
 

@@ -8,7 +8,7 @@ loopback alone proves nothing. The reasons stand beside the checks.
 """
 
 import enum
-import ipaddress
+import hmac
 from collections.abc import Callable
 from typing import Protocol, assert_never
 
@@ -19,6 +19,9 @@ from ocpd.http import hosts
 from ocpd.http.credentials import read_tokens
 from ocpd.http.hosts import check_host, check_origin
 from ocpd.http.message import Headers, Request
+from ocpd.http.sentry import Sentry
+from ocpd.http.visitors import Visitor, locate
+from ocpd.settings.doors import AuthMode, Doors, Network, Shared, digest_of
 from ocpd.store.records import KeyRecord
 
 
@@ -40,17 +43,20 @@ class Via(enum.Enum):
     ADMIN = "admin-key"
     LOOPBACK = "loopback"
     KEY = "key"
+    GUEST = "guest"
+    """With a key that many hold: a shared one, or the anonymous one."""
     NOBODY = "nobody"
 
 
 class Actor(msgspec.Struct, frozen=True):
     """Who asks. ``uid`` is the kernel's word on a Unix peer, ``user`` that user's name if there is
-    one; ``key`` is set exactly for ``Via.KEY``."""
+    one; ``key`` is set exactly for ``Via.KEY``, ``guest`` for ``Via.GUEST``."""
 
     via: Via
     uid: int | None = None
     user: str | None = None
     key: KeyRecord | None = None
+    guest: str = ""
 
     @property
     def name(self) -> str:
@@ -64,6 +70,8 @@ class Actor(msgspec.Struct, frozen=True):
                 return "local"
             case Via.KEY:
                 return self.key.name if self.key is not None else "key"
+            case Via.GUEST:
+                return self.guest
             case Via.NOBODY:
                 return "nobody"
             case _:
@@ -73,12 +81,32 @@ class Actor(msgspec.Struct, frozen=True):
 class Policy(msgspec.Struct, frozen=True):
     """The settings that count here. ``hosts`` are names of this machine beside the loopback ones,
     in lower case; ``any_address``: it listens beyond loopback, so any plain address may be its
-    own (a name could be made to point here by a stranger, an address cannot)."""
+    own (a name could be made to point here by a stranger, an address cannot); ``guests`` are keys
+    that many hold; ``proxies`` are believed when they say who asks."""
 
     loopback_admin: str = "read"
     auth_mode: str = "none"
     hosts: frozenset[str] = frozenset()
     any_address: bool = False
+    guests: tuple[Shared, ...] = ()
+    proxies: tuple[Network, ...] = ()
+
+
+def make_policy(loopback_admin: str, doors: Doors) -> Policy:
+    """Return what of ``doors`` counts here."""
+    guests: tuple[Shared, ...] = ()
+    if doors.mode is AuthMode.SHARED:
+        guests = doors.shared
+    elif doors.mode is AuthMode.MULTI and doors.anonymous is not None:
+        guests = (Shared("anonymous", doors.anonymous),)
+    return Policy(
+        loopback_admin=loopback_admin,
+        auth_mode=doors.mode.value,
+        hosts=doors.hosts,
+        any_address=doors.any_address,
+        guests=guests,
+        proxies=doors.proxies,
+    )
 
 
 class Tokens(Protocol):
@@ -103,11 +131,14 @@ class Doorman:
         policy: Callable[[], Policy],
         may_enter: Callable[[int], bool],
         name_user: Callable[[int], str | None],
+        sentry: Sentry | None = None,
     ) -> None:
+        """``sentry`` slows down whoever guesses keys; the front door has the same one."""
         self._tokens = tokens
         self._policy = policy
         self._may_enter = may_enter
         self._name_user = name_user
+        self._sentry = sentry or Sentry()
 
     def admit(self, request: Request, access: Access) -> Actor:
         """Return who asks, if that one may; else raise Unauthorized (401: a key or a setting would
@@ -120,7 +151,7 @@ class Doorman:
                 return actor
             case Via.LOOPBACK:
                 _judge_loopback(request, access, policy)
-            case Via.KEY:
+            case Via.KEY | Via.GUEST:
                 if access not in (Access.OPEN, Access.OWN):
                     raise Refused("this key is not the admin key", code="not_admin")
             case Via.NOBODY:
@@ -132,8 +163,8 @@ class Doorman:
 
     def _identify(self, request: Request, policy: Policy) -> Actor:
         token = read_token(request.headers)
-        is_forwarded = _is_forwarded(request.headers)
-        if request.uid is not None and not is_forwarded:
+        visitor = locate(request, policy.proxies)
+        if request.uid is not None and visitor.is_local:
             if not self._may_enter(request.uid):
                 raise Refused(
                     f"uid {request.uid} is neither root, nor ocpd's user, nor in the group of"
@@ -141,16 +172,36 @@ class Doorman:
                     code="foreign_uid",
                 )
             return Actor(Via.UNIX, request.uid, self._name_user(request.uid))
-        if token is not None:
-            if self._tokens.is_admin(token):
-                return Actor(Via.ADMIN, request.uid)
-            if (key := self._tokens.find(token)) is not None:
-                return Actor(Via.KEY, request.uid, key=key)
-            if policy.auth_mode != "none":
-                raise Unauthorized("the token is unknown, revoked or expired", code="bad_token")
-        if request.uid is None and not is_forwarded and is_loopback(request.peer):
-            return Actor(Via.LOOPBACK)
-        return Actor(Via.NOBODY, request.uid)
+        if token is not None and (actor := self._know(token, request, visitor, policy)) is not None:
+            return actor
+        return Actor(Via.LOOPBACK) if visitor.is_local else Actor(Via.NOBODY, request.uid)
+
+    def _know(self, token: str, request: Request, visitor: Visitor, policy: Policy) -> Actor | None:
+        """Whose token it is; None if a token does not matter here. Raises Unauthorized for one that
+        is wrong where it does, Overloaded for one more of an address that guesses."""
+        # Where no key is asked for, programs on this machine send whatever their settings want.
+        is_idle = policy.auth_mode == "none" and visitor.is_local
+        digest = digest_of(token)
+        if not is_idle:
+            self._sentry.check(visitor.address, digest)
+        actor = self._holder(token, digest, request, policy)
+        if not is_idle:
+            self._sentry.note(visitor.address, digest, is_right=actor is not None)
+        if actor is None and policy.auth_mode != "none":
+            raise Unauthorized("the token is unknown, revoked or expired", code="bad_token")
+        if actor is not None and actor.via is Via.GUEST and visitor.is_local:
+            # As without it: it makes nobody more here, and nobody less.
+            return None
+        return actor
+
+    def _holder(self, token: str, digest: bytes, request: Request, policy: Policy) -> Actor | None:
+        if self._tokens.is_admin(token):
+            return Actor(Via.ADMIN, request.uid)
+        same = [g for g in policy.guests if hmac.compare_digest(g.digest, digest)]
+        if same:
+            return Actor(Via.GUEST, request.uid, guest=same[0].name)
+        key = self._tokens.find(token)
+        return None if key is None else Actor(Via.KEY, request.uid, key=key)
 
 
 def read_token(headers: Headers) -> str | None:
@@ -162,24 +213,6 @@ def read_token(headers: Headers) -> str | None:
     if len(found) > 1:
         raise BadRequest("the request carries two different tokens", code="two_tokens")
     return found[0] if found else None
-
-
-def is_loopback(peer: str) -> bool:
-    """Whether an address is this machine's own, also spelled as IPv6 (``::ffff:127.0.0.1``)."""
-    try:
-        address = ipaddress.ip_address(peer.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
-
-
-def _is_forwarded(headers: Headers) -> bool:
-    """Whether a proxy passed the request on: then the address is the proxy's, and so is the uid."""
-    return any(
-        name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded")
-        for name, _ in headers
-    )
 
 
 def _refuse_strangers(request: Request, policy: Policy) -> None:

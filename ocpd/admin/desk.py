@@ -228,6 +228,11 @@ class Desk:
                 f"{key}: the command line fixes it ({knob.flag}); start ocpd without that to"
                 " change it here"
             )
+        if knob.secret and raw is not None:
+            raise SettingsError(
+                f"{key}: a secret is not kept in the database; set {knob.variable} or {key} in"
+                " ocpd.toml, and reload or restart ocpd"
+            )
         return None if raw is None else parse_value(knob, raw, key)
 
     def _load(

@@ -123,6 +123,7 @@ class StatusAnswer(Struct, rename="camel"):
     plan: Plan
     recent_errors: list[RecentFault]
     store: StoreHealth
+    warnings: list[str]
 
 
 # Usage by key.

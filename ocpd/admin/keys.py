@@ -57,6 +57,8 @@ class Keys:
                 models=self._read_models(wish.models),
                 mcp_servers=_maybe_names(wish.mcp_servers),
                 allowed_tools=_maybe_names(wish.allowed_tools),
+                role=wish.role,
+                weight=wish.weight,
             ),
         )
         record, secret = await self._journal.carry_out(
@@ -117,6 +119,8 @@ class Keys:
             models=models,
             mcp_servers=tuple(servers) if isinstance(servers, list) else servers,
             allowed_tools=tuple(tools) if isinstance(tools, list) else tools,
+            role=wish.role,
+            weight=wish.weight,
         )
 
     def _read_models(self, names: list[str] | None) -> tuple[str, ...] | None:
@@ -150,6 +154,7 @@ class Keys:
             note=record.note,
             last_used_at=maybe_moment(record.last_used_at),
             role=record.role,
+            weight=record.weight,
             quota_daily=limits.get("daily"),
             quota_weekly=limits.get("weekly"),
             quota_monthly=limits.get("monthly"),

@@ -38,6 +38,9 @@ from ocpd.settings.table import BY_KEY, KNOBS
 
 TIERS = "tiers"
 
+HIDDEN = "(set)"
+"""What stands in the place of a secret."""
+
 # PATCH says perChar, GET says perPromptChar; whoever sends back what he got is understood.
 _TIER_FIELDS = {"base": "base", "perChar": "perChar", "perPromptChar": "perChar"}
 
@@ -70,7 +73,7 @@ class Knobs:
             exchange,
             KnobExplained(
                 key=knob.key,
-                value=told.value,
+                value=show_value(knob, told.value),
                 default=knob.default,
                 unit=knob.unit,
                 type=name_type(knob),
@@ -78,10 +81,10 @@ class Knobs:
                 max=knob.high if is_number else None,
                 choices=list(knob.choices),
                 env=[knob.variable, *knob.aliases],
-                flag=knob.flag,
+                flag="" if knob.secret else knob.flag,
                 help=knob.help,
                 origin=told.origin,
-                sources=[_view_source(n, source) for n, source in enumerate(told.sources)],
+                sources=[_view_source(knob, n, each) for n, each in enumerate(told.sources)],
             ),
         )
 
@@ -95,7 +98,7 @@ class Knobs:
             return
         try:
             changed = await self._journal.carry_out(
-                actor, "settings.change", self._desk.change(sent, actor.name), _tell
+                actor, "settings.change", self._desk.change(sent, actor.name), tell_changed
             )
         except Rejected as error:
             await send(exchange, self._rejected(error), error.status)
@@ -120,9 +123,12 @@ class Knobs:
         read_query(exchange)
         await read_body(exchange, Nothing)
         changed = await self._journal.carry_out(
-            actor, "settings.reload", self._desk.reload(), _tell
+            actor, "settings.reload", self._desk.reload(), tell_changed
         )
-        await send(exchange, Reloaded(dict(changed.values), list(changed.notes)))
+        shown: dict[str, Scalar] = {
+            key: show_value(BY_KEY[key], value) for key, value in changed.values.items()
+        }
+        await send(exchange, Reloaded(shown, list(changed.notes)))
 
     def _list(self) -> KnobList:
         listed: KnobList = {}
@@ -218,7 +224,7 @@ def _kind_of(value: str | float) -> str:
 def _view(knob: Knob, value: Value, origin: str) -> KnobView:
     is_number = name_type(knob) == "number"
     return KnobView(
-        value=value,
+        value=show_value(knob, value),
         type=name_type(knob),
         unit=knob.unit,
         desc=knob.help,
@@ -229,15 +235,22 @@ def _view(knob: Knob, value: Value, origin: str) -> KnobView:
     )
 
 
-def _view_source(number: int, source: Source) -> KnobSource:
+def _view_source(knob: Knob, number: int, source: Source) -> KnobSource:
     value = source.raw
     shown = value if isinstance(value, str | int | float | bool) else str(value)
-    return KnobSource(source.name, shown, wins=number == 0)
+    return KnobSource(source.name, show_value(knob, shown), wins=number == 0)
+
+
+def show_value(knob: Knob, value: Value) -> Value:
+    """Return what may be shown of a setting's value: of a secret only whether it is there."""
+    return HIDDEN if knob.secret and value != "" else value
 
 
 def _whole(number: float) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _tell(changed: Changed) -> str:
-    return ", ".join(f"{key}={value}" for key, value in changed.values.items()) or "nothing"
+def tell_changed(changed: Changed) -> str:
+    """Spell a change for the books and the log."""
+    told = (f"{key}={show_value(BY_KEY[key], value)}" for key, value in changed.values.items())
+    return ", ".join(told) or "nothing"

@@ -4,7 +4,7 @@ What may live here: names of limits, their spans, and the two shapes they are sh
 limit is reached is decided where turns are admitted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -16,17 +16,16 @@ from ocpd.admin.wire import Allowance, LimitView, QuotaAnswer, QuotaChanged, Req
 from ocpd.aio import wall_clock
 from ocpd.errors import BadRequest
 from ocpd.http.exchange import Exchange
+from ocpd.sched.quota import AT_ONCE, STREAMS, Limit
+from ocpd.sched.windows import PERIODS, WHATS, begin_of
 from ocpd.store.keys import Keys as KeyStore
-from ocpd.store.quotas import PERIODS, WHATS, Amount, Limit
+from ocpd.store.quotas import PLACES, Amount
 from ocpd.store.quotas import Quotas as QuotaStore
 from ocpd.store.sums import Totals
 from ocpd.store.usage import UsageBook
 
 REQUESTS = "requests"
 SHOWN = ("daily", "weekly", "monthly")
-
-_DAY_S = 86_400.0
-_SPANS_S = {"minute": 60.0, "weekly": 7 * _DAY_S, "monthly": 30 * _DAY_S}
 
 _amount: msgspec.json.Decoder[int | float | None] = msgspec.json.Decoder(int | float | None)
 
@@ -35,19 +34,27 @@ class Quotas:
     """Answers for the quotas."""
 
     def __init__(
-        self, keys: KeyStore, quotas: QuotaStore, usage: UsageBook, journal: Journal
+        self,
+        keys: KeyStore,
+        quotas: QuotaStore,
+        usage: UsageBook,
+        journal: Journal,
+        count_running: Callable[[int], int],
     ) -> None:
+        """``count_running`` tells how many requests of a key wait or run now, by its id."""
         self._keys = keys
         self._quotas = quotas
         self._usage = usage
         self._journal = journal
+        self._count_running = count_running
 
     async def show(self, exchange: Exchange, _actor: Actor) -> None:
         """Answer the limits of a key and what is used; 404 if there is no such key."""
         read_query(exchange)
         record = find_key(self._keys, exchange)
         limits = self._quotas.of(record.id)
-        wanted = dict.fromkeys((*SHOWN, *(limit.period for limit in limits)))
+        periods = (limit.period for limit in limits if limit.period != AT_ONCE)
+        wanted = dict.fromkeys((*SHOWN, *periods))
         now = wall_clock()
         used = {
             period: await self._usage.totals(record.id, begin_of(period, now)) for period in wanted
@@ -66,7 +73,9 @@ class Quotas:
                         limit.what,
                         limit.period,
                         limit.amount,
-                        _read(used[limit.period], limit.what),
+                        self._count_running(record.id)
+                        if limit.what == STREAMS
+                        else _read(used[limit.period], limit.what),
                     )
                     for limit in limits
                 ],
@@ -114,29 +123,24 @@ def read_limits(body: bytes) -> dict[str, Amount | None]:
 
 
 def place_of(name: str) -> tuple[str, str]:
-    """Return what a limit counts, and in which period: ``daily`` is ``requests.daily``.
+    """Return what a limit counts, and in which period: ``daily`` is ``requests.daily``, ``streams``
+    is ``streams.at_once``.
 
     Raises BadRequest (400) for one that nobody knows.
     """
+    if name == STREAMS:
+        return STREAMS, AT_ONCE
     what, dot, period = name.rpartition(".")
     what = what if dot else REQUESTS
-    if what not in WHATS or period not in PERIODS:
+    if (what, period) not in PLACES:
         raise BadRequest(
             f"unknown quota {name[:80]!r}: a period ({', '.join(PERIODS)}) counts requests;"
-            f" {', '.join(WHATS)} go before a point, as in tokens.daily",
+            f" {', '.join(WHATS)} go before a point, as in tokens.daily; {STREAMS} counts"
+            " requests at once",
             param=name[:80],
             code="unknown_field",
         )
     return what, period
-
-
-def begin_of(period: str, now: float) -> float:
-    """Return when ``period`` began, in epoch seconds: a day is UTC's, the others roll."""
-    if period == "daily":
-        return now - now % _DAY_S
-    if period in _SPANS_S:
-        return now - _SPANS_S[period]
-    return 0.0
 
 
 def _allowance(period: str, limits: Iterable[Limit], used: Totals) -> Allowance:

@@ -112,6 +112,11 @@ class Report(Protocol):
         ...
 
     @property
+    def warnings(self) -> Sequence[str]:
+        """What should not stay as it is, for people."""
+        ...
+
+    @property
     def recent_errors(self) -> Sequence[Fault]:
         """The newest failures, oldest first."""
         ...
@@ -167,6 +172,7 @@ class Status:
                 last_error=statistics.last_error,
                 moved_aside=statistics.moved_aside,
             ),
+            warnings=list(report.warnings),
         )
         await send(exchange, answer)
 

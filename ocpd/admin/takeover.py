@@ -82,6 +82,12 @@ class Takeover:
             f"{name} was not taken over: ocpd has no setting for it"
             for name in sorted(set(environment) - names - set(PROXY) - {ADMIN_VARIABLE})
         ]
+        if "sharedKeys" in wanted and wanted.pop("bind", None) is not None:
+            # They are not taken over, and what they guarded must not stand open.
+            notes.append(
+                "bind was not taken over: give ocpd the shared keys first (PROXY_API_KEYS), or set"
+                " authMode to multi"
+            )
         return self._fitting(wanted, notes)
 
     def _objection(self, knob: Knob, value: Value) -> str | None:

@@ -60,7 +60,7 @@ class Usage:
 def _scope_of(actor: Actor, *, wants_all: bool) -> tuple[Scope, UsageScope]:
     if actor.key is not None:
         return actor.key.id, UsageScope(actor.key.name, all=False)
-    if wants_all:
+    if wants_all and actor.via is not Via.GUEST:
         return None, UsageScope(None, all=True)
     return actor.name, UsageScope(actor.name, all=False)
 

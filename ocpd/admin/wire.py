@@ -31,6 +31,8 @@ class NewKey(Struct, forbid_unknown_fields=True):
     models: list[str] | None = None
     mcp_servers: list[str] | None = None
     allowed_tools: list[str] | None = None
+    role: str = "user"
+    weight: int | None = None
 
 
 class KeyChange(Struct, forbid_unknown_fields=True):
@@ -42,6 +44,8 @@ class KeyChange(Struct, forbid_unknown_fields=True):
     models: list[str] | UnsetType | None = UNSET
     mcp_servers: list[str] | UnsetType | None = UNSET
     allowed_tools: list[str] | UnsetType | None = UNSET
+    role: str | UnsetType = UNSET
+    weight: int | UnsetType | None = UNSET
 
 
 class ImportOcp(Struct, forbid_unknown_fields=True):
@@ -71,7 +75,8 @@ class AdminKeyWish(Struct, forbid_unknown_fields=True):
 
 class KeyView(Struct):
     """A key as it may be shown; null is all ``models``, all ``mcp_servers`` that may be asked for,
-    and the ``allowed_tools`` that the setting names. The quotas are of requests."""
+    the ``allowed_tools`` that the setting names, and the ``weight`` of the role. The quotas are of
+    requests."""
 
     id: int
     keyPreview: str  # noqa: N815 - the wire's spelling, beside snake_case
@@ -86,6 +91,7 @@ class KeyView(Struct):
     note: str
     last_used_at: str | None
     role: str
+    weight: int | None
     quota_daily: int | float | None
     quota_weekly: int | float | None
     quota_monthly: int | float | None

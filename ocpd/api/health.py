@@ -13,12 +13,13 @@ from ocpd.claude.wire import OfferedModel
 from ocpd.dispatch.admission import Admission
 from ocpd.dispatch.ledger import ErrorNote, Ledger, LedgerStatistics
 from ocpd.http.exchange import Exchange
-from ocpd.http.message import json_response
+from ocpd.http.message import Request, json_response
 from ocpd.models import Models, Offered, drift
 from ocpd.pool.login import Login, LoginState
 from ocpd.pool.pool import Pool, PoolStatistics
 from ocpd.pool.probe import INSTALL_ADVICE, Probe
 from ocpd.sched.queue import QueueStatistics
+from ocpd.settings.doors import AuthMode, Doors, list_warnings
 from ocpd.settings.values import Settings
 from ocpd.turn.own_tools import tools_of
 from ocpd.turn.request import ALL_TOOLS
@@ -122,13 +123,27 @@ class Report(msgspec.Struct, rename="camel"):
     processes: PoolStatistics
     models: ModelDrift
     config: Config
+    warnings: list[str]
     recent_errors: list[RecentError]
 
 
+class PublicReport(msgspec.Struct, rename="camel"):
+    """What everybody may know: callers from other machines without a key see this."""
+
+    status: str
+    version: str
+    uptime: int
+    auth_mode: str
+    anonymous_key: str | None
+
+
 class Sources(msgspec.Struct, frozen=True):
-    """Where the numbers come from."""
+    """Where the numbers come from. ``sees_all`` tells whether who asks may see all of them, and
+    raises Refused for a foreign web page."""
 
     settings: Callable[[], Settings]
+    doors: Callable[[], Doors]
+    sees_all: Callable[[Request], bool]
     probe: Probe
     login: Login
     pool: Pool
@@ -149,11 +164,15 @@ class Health:
         self._started_at = steady_clock()
 
     async def show(self, exchange: Exchange) -> None:
-        """Answer the report. If nobody is signed in, a new look is taken in the background."""
+        """Answer the report, or the part of it that is for everybody. If nobody is signed in, a new
+        look is taken in the background."""
+        sees_all = self._sources.sees_all(exchange.request)
         await self._sources.probe.look()
         if self._sources.login.is_due:
             self._nursery.spawn(self._sources.login.check(), "login check")
-        await exchange.respond(json_response(200, msgspec.json.encode(self.report())))
+        report = self.report()
+        shown = report if sees_all else _publish(report)
+        await exchange.respond(json_response(200, msgspec.json.encode(shown)))
 
     def report(self) -> Report:
         """Gather the report of this moment."""
@@ -163,13 +182,14 @@ class Health:
         rejected = login.consecutive_failures >= REJECTIONS_TO_DEGRADE
         uptime_s = steady_clock() - self._started_at
         ledger, queue = s.ledger.statistics(), s.admission.statistics()
+        settings, doors = s.settings(), s.doors()
         return Report(
             status="ok" if claude.ok and not rejected else "degraded",
             version=self._version,
             uptime=int(uptime_s * 1000),
             uptime_human=f"{int(uptime_s // 3600)}h {int(uptime_s % 3600 // 60)}m",
-            auth_mode="none",
-            anonymous_key=None,
+            auth_mode=doors.mode.value,
+            anonymous_key=_advertised(settings, doors),
             claude_binary=claude.path,
             claude_binary_ok=claude.ok,
             demo=self._demo,
@@ -179,9 +199,27 @@ class Health:
             concurrency=_concurrency(queue),
             processes=s.pool.statistics(),
             models=_drift(s.models(), s.pool.offered),
-            config=_config(s.settings(), s.registry()),
+            config=_config(settings, s.registry()),
+            warnings=list(list_warnings(settings, doors)),
             recent_errors=[_recent(note) for note in s.ledger.recent_errors()[-RECENT_SHOWN:]],
         )
+
+
+def _publish(report: Report) -> PublicReport:
+    return PublicReport(
+        status=report.status,
+        version=report.version,
+        uptime=report.uptime,
+        auth_mode=report.auth_mode,
+        anonymous_key=report.anonymous_key,
+    )
+
+
+def _advertised(settings: Settings, doors: Doors) -> str | None:
+    # Only where it opens something: clients take what they find here, and use it.
+    if doors.mode is not AuthMode.MULTI or not settings.advertise_anonymous_key:
+        return None
+    return settings.anonymous_key.strip() or None
 
 
 def _claude(probe: Probe) -> Claude:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ocpd.api.callers import FindKey, identify
 from ocpd.claude.limits import Sheet, find_limits
 from ocpd.dialects.interface import ChooseServers, Context, Dialect
 from ocpd.dispatch.job import Job, TimeLimits
@@ -16,6 +15,7 @@ from ocpd.http.message import Headers, Request
 from ocpd.models import Model, Models, Resolved
 from ocpd.settings.values import Settings
 from ocpd.turn.attachments import Caps, check_attachments
+from ocpd.turn.caller import Caller
 from ocpd.turn.calls import pair_calls
 from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_default, choose_effort
 from ocpd.turn.own_tools import give_tools
@@ -25,6 +25,9 @@ from ocpd.turn.servers import Registry, Server, choose_servers
 from ocpd.turn.truncate import count_chars, truncate
 
 _log = logging.getLogger("ocpd.turn")
+
+Identify = Callable[[Request], Caller]
+"""From a request to who asks; raises OcpdError for who may not."""
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 """What a model is taken to have that nobody knows: the CLI will say."""
@@ -49,9 +52,9 @@ class Conditions(msgspec.Struct):
 class Intake:
     """Reads the requests of one dialect."""
 
-    def __init__(self, dialect: Dialect, find_key: FindKey, conditions: Conditions) -> None:
+    def __init__(self, dialect: Dialect, identify: Identify, conditions: Conditions) -> None:
         self._dialect = dialect
-        self._find_key = find_key
+        self._identify = identify
         self.conditions = conditions
 
     def read(self, request: Request, turn_id: TurnId, body: bytes) -> Job:
@@ -66,7 +69,8 @@ class Intake:
             found.append((name, resolved))
             return resolved.id
 
-        caller = identify(request, self._find_key)
+        # Again, though the guard asked already: the body may have been long in coming.
+        caller = self._identify(request)
         registry = self.conditions.registry
 
         def choose(asked: Sequence[str], field: str) -> tuple[Server, ...]:
@@ -127,9 +131,9 @@ def time_limits(settings: Settings, model: str, chars: int) -> TimeLimits:
     """Return how long a turn may take: a large prompt of a thorough model needs longer to its
     first byte. Who sets firstByteTimeout means it; left at its default, the family's tier holds,
     and some of the whole time is left for the answer."""
-    total_s = settings.timeout_ms / 1000
+    total_s, idle_s = settings.timeout_ms / 1000, settings.idle_event_timeout_ms / 1000
     if settings.first_byte_timeout_ms != Settings().first_byte_timeout_ms:
-        return TimeLimits(settings.first_byte_timeout_ms / 1000, total_s)
+        return TimeLimits(settings.first_byte_timeout_ms / 1000, total_s, idle_s)
     base_ms, per_char = settings.tiers_sonnet_base_ms, settings.tiers_sonnet_per_char
     if "opus" in model:
         base_ms, per_char = settings.tiers_opus_base_ms, settings.tiers_opus_per_char
@@ -137,7 +141,7 @@ def time_limits(settings: Settings, model: str, chars: int) -> TimeLimits:
         base_ms, per_char = settings.tiers_haiku_base_ms, settings.tiers_haiku_per_char
     tier_ms = base_ms + chars * per_char
     most_ms = max(settings.timeout_ms - ANSWER_MS, FIRST_BYTE_LEAST_MS)
-    return TimeLimits(min(tier_ms, most_ms) / 1000, total_s)
+    return TimeLimits(min(tier_ms, most_ms) / 1000, total_s, idle_s)
 
 
 def settle(turn: Turn, model: Model | None, settings: Settings) -> tuple[Turn, Sheet]:

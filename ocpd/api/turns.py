@@ -1,8 +1,7 @@
 """The one handler for all dialects, streaming or not.
 
-What may live here: the way from a request to a turn and from events to an answer. Until the first
-event the status is open, and a failure is a status; after it, a failure is an event of the
-stream, and the stream ends.
+What may live here: the way from a request to a turn and from events to an answer. How that is told
+is ``telling``'s.
 """
 
 import contextlib
@@ -11,28 +10,23 @@ import secrets
 
 import msgspec
 
-from ocpd.aio import finish, wall_clock
+from ocpd.aio import finish
 from ocpd.api.intake import Intake
+from ocpd.api.presence import Presence
 from ocpd.api.sessions import Session, Sessions
+from ocpd.api.telling import Telling
 from ocpd.dialects.interface import Dialect
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.job import Job
 from ocpd.errors import OcpdError
 from ocpd.http.exchange import Exchange
-from ocpd.http.message import json_response, refusal
+from ocpd.http.message import refusal
 from ocpd.log import turn_context
 from ocpd.turn.answer import Answer
-from ocpd.turn.events import Event, Failed, Finished, StopReason
-from ocpd.turn.request import Message, Turn, TurnId
+from ocpd.turn.events import Event, Finished, StopReason
+from ocpd.turn.request import Message, TurnId
 
 _log = logging.getLogger("ocpd.turn")
-
-STREAM_HEADERS = (
-    ("content-type", "text/event-stream"),
-    ("cache-control", "no-cache"),
-    # nginx would hold the pieces back.
-    ("x-accel-buffering", "no"),
-)
 
 KEEP_S = 5.0
 """Longest time that keeping a named conversation may hold up the end of its turn."""
@@ -44,11 +38,19 @@ CUT = frozenset({StopReason.REFUSAL, StopReason.CONTEXT_EXCEEDED})
 class Turns:
     """Serves the turns of one dialect."""
 
-    def __init__(self, dialect: Dialect, hall: Hall, sessions: Sessions, intake: Intake) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        hall: Hall,
+        sessions: Sessions,
+        intake: Intake,
+        presence: Presence | None = None,
+    ) -> None:
         self._dialect = dialect
         self._hall = hall
         self._sessions = sessions
         self._intake = intake
+        self._presence = presence or Presence(lambda: True)
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request. Cancelled when the client leaves; that interrupts the turn."""
@@ -73,35 +75,39 @@ class Turns:
             raise
 
     async def _serve(self, exchange: Exchange, job: Job) -> None:
+        beat_s = self._intake.conditions.settings.heartbeat_ms / 1000
+        telling = Telling(exchange, self._dialect, job.turn, beat_s)
+        telling.begin()
+        try:
+            async with self._presence.enter(job.caller.key_id):
+                await self._answer(telling, job)
+        except OcpdError as error:
+            await telling.fail(error)
+        finally:
+            telling.stop()
+
+    async def _answer(self, telling: Telling, job: Job) -> None:
         if job.turn.session is None:
-            await self._run(exchange, self._intake.prepare(job, job.turn))
+            await self._run(telling, self._intake.prepare(job, job.turn))
             return
         async with self._sessions.open(job.caller.scope, job.turn) as session:
-            await self._run(exchange, self._intake.prepare(job, session.turn), session)
+            await self._run(telling, self._intake.prepare(job, session.turn), session)
 
-    async def _run(self, exchange: Exchange, job: Job, session: Session | None = None) -> None:
-        turn = job.turn
+    async def _run(self, telling: Telling, job: Job, session: Session | None = None) -> None:
         said = Said()
-        encoder = self._dialect.encoder(turn, int(wall_clock()))
+        telling.settle(job.turn)
+        telling.add_headers(self._hall.quota_headers(job))
         async with contextlib.aclosing(self._hall.run(job, self._dialect.name)) as batches:
             async for batch in batches:
                 said.hear(batch)
-                if not turn.stream or not exchange.started:
-                    _raise_failure(batch)
+                if not telling.has_begun:
+                    telling.add_headers(self._hall.quota_headers(job))
                 if session is not None and said.whole is not None:
                     # Before the last bytes: whoever reads them may go on at once. And to its end,
                     # also if the client leaves.
                     await finish(_keep(session, said.whole), KEEP_S)
-                data = b"".join([encoder.feed(event) for event in batch])
-                if not turn.stream:
-                    if data:
-                        await exchange.respond(json_response(200, data, _headers(turn)))
-                    continue
-                if not exchange.started:
-                    await exchange.start(200, (*STREAM_HEADERS, *_headers(turn)))
-                await exchange.write(data)
-        if turn.stream:
-            await exchange.finish()
+                await telling.tell(batch)
+        await telling.end()
 
     async def _refuse(self, exchange: Exchange, error: OcpdError, turn_id: TurnId) -> None:
         plain = refusal(error)
@@ -132,19 +138,3 @@ async def _keep(session: Session, answer: Message) -> None:
     except OcpdError as error:
         # The answer is out already; the next turn must send the whole history.
         _log.warning("session_not_kept", extra={"reason": error.message})
-
-
-def _raise_failure(batch: list[Event]) -> None:
-    for event in batch:
-        if isinstance(event, Failed):
-            raise event.error
-
-
-def _headers(turn: Turn) -> tuple[tuple[str, str], ...]:
-    headers: tuple[tuple[str, str], ...] = (("x-request-id", turn.id),)
-    if turn.ignored:
-        names = ", ".join(turn.ignored)
-        headers += (("x-ocpd-ignored", names), ("x-proxy-unsupported", names))
-    if turn.dropped:
-        headers += (("x-ocpd-truncated", str(turn.dropped)),)
-    return headers

@@ -90,6 +90,7 @@ class Listener:
         self._word: str | None = None
         # Of the newest message.
         self._stop: StopReason | None = None
+        self._asks_again = False
         self._said = False
         self._is_visible = False
         self._message_usage = WireUsage()
@@ -99,6 +100,11 @@ class Listener:
         """Whether the process holds what the caller never saw: a call that nobody could have made,
         or an answer that would not do."""
         return self._calling.has_stray or (self.form is not None and self.form.was_rejected)
+
+    @property
+    def is_at_tools(self) -> bool:
+        """Whether the CLI runs tools, and will go on with what they answer."""
+        return self._stop is StopReason.TOOL_USE and not self.over and not self._asks_again
 
     @property
     def served(self) -> frozenset[str]:
@@ -178,6 +184,7 @@ class Listener:
             self.cut = True
             return []
         if frame.status == "requesting" and not self.over:
+            self._asks_again = True
             return self._end_before_next()
         if frame.subtype == "api_retry":
             self.last_retry = Fault(
@@ -225,6 +232,7 @@ class Listener:
         self._earlier = self._usage()
         self._message_usage = message.usage or WireUsage()
         self._stop, self._said, self._is_visible = None, False, False
+        self._asks_again = False
         if self.form is not None:
             self.form.begin()
         return self._start(message.model)

@@ -41,6 +41,7 @@ from ocpd.claude.names import SERVER
 from ocpd.claude.script import Script
 from ocpd.claude.tools import Bridge
 from ocpd.claude.wire import (
+    KEEP_ALIVE,
     AssistantFrame,
     BadFrame,
     ControlAnswer,
@@ -76,7 +77,7 @@ class Session:
     ``bad_frames`` how many lines could not be read. ``is_settled`` says that the child has
     nothing more to say about the turn; ``must_kill`` that it would go on by itself; ``is_spoiled``
     that it did not take back what it should: it must not serve again. ``asked_upstream`` says that
-    a request of it is, or was, on its way to the model.
+    a request of it is, or was, on its way to the model. ``pulse`` grows with every sign of life.
     """
 
     def __init__(self, model: str, sign_in: str) -> None:
@@ -86,6 +87,7 @@ class Session:
         self.limit: RateLimitInfo | None = None
         self.bad_frames = 0
         self.asked_upstream = False
+        self.pulse = 0
         self.is_spoiled = False
         self.consulted: bytes | None = None
         self.credential_expires_at: float | str | None = None
@@ -107,9 +109,13 @@ class Session:
     @property
     def is_settled(self) -> bool:
         """Whether waiting for the child would bring nothing more."""
-        if self._is_consulting and self.consulted is not None:
-            return True
-        return self._cancelled or self.state in _QUIET
+        is_answered = self._is_consulting and self.consulted is not None
+        return is_answered or self._cancelled or self.state in _QUIET
+
+    @property
+    def is_at_tools(self) -> bool:
+        """Whether the turn waits for tools of this machine, and the upstream has nothing to say."""
+        return self._listener is not None and self._listener.is_at_tools
 
     @property
     def login_ends_at(self) -> float | None:
@@ -215,8 +221,8 @@ class Session:
                 continue
             events += self._on_frame(frame)
         if too_long is not None:
-            detail = str(too_long)
-            events += self._give_up(Upstream("the Claude CLI sent a line too long", detail=detail))
+            fault = Upstream("the Claude CLI sent a line too long", detail=str(too_long))
+            events += self._give_up(fault)
         return events
 
     def eof(self, status: int | None) -> list[Event]:
@@ -232,8 +238,7 @@ class Session:
         )
 
     def time_out(self, error: Upstream) -> list[Event]:
-        """A time limit was reached: end the turn with ``error``, or with the upstream's own
-        failure if the CLI is between retries of it."""
+        """End the turn with ``error``, or the upstream's own if the CLI is retrying after it."""
         if self._listener is None or self._listener.over:
             return []
         return [self._listener.time_out(error)]
@@ -284,6 +289,7 @@ class Session:
             self._move(Trigger.ASK)
 
     def _on_frame(self, frame: Frame) -> list[Event]:
+        self.pulse += frame != KEEP_ALIVE
         match frame:
             case ControlRequestFrame(request_id=request_id, request=asked):
                 return self._on_request(request_id, asked)

@@ -197,6 +197,10 @@ class IgnoredFrame(Struct):
     type: str
 
 
+KEEP_ALIVE = IgnoredFrame("keep_alive")
+"""It says that the pipe is there, and nothing of the turn."""
+
+
 class OfferedModel(Struct):
     """One entry of ``models`` in the initialize response (the same as ``list_models``)."""
 

@@ -18,6 +18,7 @@ def describe(daemon: Daemon) -> str:
         lines.append(f"  Claude CLI: {claude.path} ({claude.version or 'version unknown'})")
         lines += [f"  {text}" for text in (claude.problem, claude.warning) if text]
         lines.append(f"  signed in:  {_signed_in(report)}")
+    lines += [f"  CAUTION: {text}" for text in report.warnings]
     question = '{"model":"sonnet","messages":[{"role":"user","content":"Hello!"}]}'
     lines += [
         f"  manage it:  ocpctl --socket {daemon.socket} status",

@@ -11,16 +11,19 @@ from pathlib import Path
 
 import msgspec
 
+from ocpd.admin.tokens import KnownTokens
 from ocpd.aio import Nursery, wall_clock
+from ocpd.api.doorkeeper import Doorkeeper
 from ocpd.api.health import Health, Sources
 from ocpd.api.intake import Conditions, Intake
 from ocpd.api.listing import Listing
-from ocpd.api.routes import front_door
+from ocpd.api.presence import Presence
+from ocpd.api.routes import face_world, front_door
 from ocpd.api.sessions import Sessions
 from ocpd.api.turns import Turns
 from ocpd.daemon.chores import PlanWatch, expire_sessions, fold_usage, watch_login
 from ocpd.daemon.live import Live, Parts, Surroundings
-from ocpd.daemon.office import Office, Supplies, furnish
+from ocpd.daemon.office import Office, Supplies, furnish, known_tokens
 from ocpd.daemon.start import (
     SOCKET_VARIABLE,
     CannotListen,
@@ -32,16 +35,18 @@ from ocpd.daemon.start import (
     read_files,
 )
 from ocpd.daemon.state import Daemon, Handles, State
-from ocpd.daemon.tuning import client_limits, pool_limits, turn_times
+from ocpd.daemon.tuning import anonymous_quota, client_limits, pool_limits, queue_wait_s, turn_times
 from ocpd.daemon.version import VERSION
 from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
 from ocpd.dispatch.admission import Admission
-from ocpd.dispatch.bookkeeping import note_plan, usage_row
+from ocpd.dispatch.bookkeeping import does_count, note_plan, usage_row
+from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.ledger import Ledger
 from ocpd.errors import OcpdError
 from ocpd.http.listener import Server
-from ocpd.http.router import Router, make_handler
+from ocpd.http.router import Router
+from ocpd.http.sentry import Sentry
 from ocpd.pool.home import scratch_directory, state_directory
 from ocpd.pool.login import Login
 from ocpd.pool.pool import Pool
@@ -68,6 +73,7 @@ class Rooms(msgspec.Struct, frozen=True):
     login: Login
     pool: Pool
     admission: Admission
+    gate: Gate
     ledger: Ledger
     hall: Hall
     live: Live
@@ -127,8 +133,14 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
             on_limit=lambda info: note_plan(store.plan, info, wall_clock()),
         )
     )
-    admission = Admission(settings.max_concurrent, settings.max_queue, settings.queue_retry_after_s)
-    ledger = Ledger(lambda outcome: _keep(store, login, outcome))
+    admission = Admission(
+        settings.max_concurrent,
+        settings.max_queue,
+        settings.queue_retry_after_s,
+        queue_wait_s(settings),
+    )
+    gate = Gate(store.quotas, store.usage, store.plan, anonymous_quota(settings))
+    ledger = Ledger(lambda outcome: _keep(store, login, gate, outcome))
     return Rooms(
         loaded=loaded,
         store=store,
@@ -137,8 +149,11 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
         login=login,
         pool=pool,
         admission=admission,
+        gate=gate,
         ledger=ledger,
-        hall=await stack.enter_async_context(Hall(pool, admission, ledger, turn_times(settings))),
+        hall=await stack.enter_async_context(
+            Hall(pool, admission, ledger, turn_times(settings), gate=gate)
+        ),
         live=Live(start, settings, read_files(start, settings), surroundings),
         chores=await stack.enter_async_context(Nursery("chores")),
     )
@@ -147,20 +162,32 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
 async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daemon:
     live = rooms.live
     door = find_door(start.environ, state_directory(start.environ))
-    health = Health(_health_sources(rooms), VERSION, start.lane.demo, rooms.chores)
+    entry = _make_entry(start, rooms)
+    sources = _health_sources(rooms, entry.doorkeeper)
+    health = Health(sources, VERSION, start.lane.demo, rooms.chores)
     sessions = Sessions(rooms.store.conversations, lambda: live.settings.session_ttl_ms / 1000)
     conditions = Conditions(live.settings, live.models, live.registry)
-    intake = Intake(OPENAI_CHAT, rooms.store.keys.find, conditions)
-    turns = Turns(OPENAI_CHAT, rooms.hall, sessions, intake)
-    listing = Listing(live.models, int(wall_clock()))
-    office = _furnish(start, rooms, health, door)
-    router = Router([*front_door(turns, listing, health), *office.routes])
+    intake = Intake(OPENAI_CHAT, entry.doorkeeper.admit, conditions)
+    turns = Turns(OPENAI_CHAT, rooms.hall, sessions, intake, entry.presence)
+    listing = Listing(live.models, int(wall_clock()), entry.doorkeeper.admit)
+    office = _furnish(start, rooms, health, door, entry)
+    router = Router([*front_door(turns, listing, health, entry.doorkeeper), *office.routes])
     headers = (VERSION_HEADER, DEMO_HEADER) if start.lane.demo else (VERSION_HEADER,)
     server = await stack.enter_async_context(
-        Server(make_handler(router), client_limits(live.settings), headers)
+        Server(face_world(router, entry.doorkeeper), client_limits(live.settings), headers)
     )
     await live.listen(
-        server, Parts(rooms.admission, rooms.probe, rooms.login, rooms.pool, conditions, listing)
+        server,
+        Parts(
+            rooms.admission,
+            rooms.gate,
+            rooms.probe,
+            rooms.login,
+            rooms.pool,
+            conditions,
+            listing,
+            entry.doorkeeper,
+        ),
     )
     await _listen_unix(server, door)
     return Daemon(
@@ -177,10 +204,29 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
     )
 
 
-def _health_sources(rooms: Rooms) -> Sources:
+class Entry(msgspec.Struct, frozen=True):
+    """Who may come in, and who is in."""
+
+    tokens: KnownTokens
+    sentry: Sentry
+    doorkeeper: Doorkeeper
+    presence: Presence
+
+
+def _make_entry(start: Start, rooms: Rooms) -> Entry:
+    live, keys = rooms.live, rooms.store.keys
+    tokens, sentry = known_tokens(start, rooms.store), Sentry()
+    presence = Presence(lambda: live.settings.revoke_running)
+    keys.on_end(presence.revoked)
+    return Entry(tokens, sentry, Doorkeeper(tokens, live.doors, sentry), presence)
+
+
+def _health_sources(rooms: Rooms, doorkeeper: Doorkeeper) -> Sources:
     live = rooms.live
     return Sources(
         settings=lambda: live.settings,
+        doors=lambda: live.doors,
+        sees_all=doorkeeper.sees_all,
         probe=rooms.probe,
         login=rooms.login,
         pool=rooms.pool,
@@ -191,7 +237,7 @@ def _health_sources(rooms: Rooms) -> Sources:
     )
 
 
-def _furnish(start: Start, rooms: Rooms, health: Health, door: Door) -> Office:
+def _furnish(start: Start, rooms: Rooms, health: Health, door: Door, entry: Entry) -> Office:
     live = rooms.live
     plan = PlanWatch(rooms.pool, rooms.login, rooms.store.plan, rooms.chores)
     return furnish(
@@ -206,7 +252,10 @@ def _furnish(start: Start, rooms: Rooms, health: Health, door: Door) -> Office:
             report=health.report,
             note_look=plan.note_look,
             forget_resting=rooms.pool.forget,
+            count_running=rooms.gate.count_running,
             group=door.group,
+            tokens=entry.tokens,
+            sentry=entry.sentry,
         )
     )
 
@@ -235,9 +284,10 @@ async def _listen_unix(server: Server, door: Door) -> None:
         ) from error
 
 
-def _keep(store: Store, login: Login, outcome: Outcome) -> None:
+def _keep(store: Store, login: Login, gate: Gate, outcome: Outcome) -> None:
     """What follows from the end of a turn, whatever it was."""
-    store.usage.record(usage_row(outcome, wall_clock()))
+    store.usage.record(usage_row(outcome, wall_clock()), counted=does_count(outcome))
+    gate.settle(outcome)
     if outcome.caller.key_id is not None:
         store.keys.touch(outcome.caller.key_id)
     if outcome.state is TurnState.FINISHED:

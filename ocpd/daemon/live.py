@@ -5,18 +5,21 @@ changes. Turns that run go on as they began; whatever comes after lives under th
 """
 
 import logging
+from collections.abc import Iterable
 
 import msgspec
 
 from ocpd.admin.desk import Rejected
+from ocpd.api.doorkeeper import Doorkeeper
 from ocpd.api.intake import Conditions
 from ocpd.api.listing import Listing
 from ocpd.claude.argv import build_environment
 from ocpd.daemon.registry import read_registry
-from ocpd.daemon.start import CannotListen, Files, Start, check_start, read_files
-from ocpd.daemon.tuning import client_limits, pool_limits
+from ocpd.daemon.start import CannotListen, Files, Start, check_start, find_names, read_files
+from ocpd.daemon.tuning import anonymous_quota, client_limits, pool_limits, queue_wait_s
 from ocpd.daemon.version import VERSION
 from ocpd.dispatch.admission import Admission
+from ocpd.dispatch.gate import Gate
 from ocpd.errors import BadRequest
 from ocpd.http.listener import Server
 from ocpd.http.occupant import find_occupant
@@ -26,6 +29,7 @@ from ocpd.pool.login import Login
 from ocpd.pool.pool import Pool
 from ocpd.pool.probe import Probe
 from ocpd.pool.token import VARIABLE, TokenSafe
+from ocpd.settings.doors import list_warnings, read_doors
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.values import Settings
 from ocpd.turn.servers import Registry
@@ -37,11 +41,13 @@ class Parts(msgspec.Struct, frozen=True):
     """Whom a change concerns."""
 
     admission: Admission
+    gate: Gate
     probe: Probe
     login: Login
     pool: Pool
     conditions: Conditions
     listing: Listing
+    doorkeeper: Doorkeeper
 
 
 class Surroundings:
@@ -85,7 +91,9 @@ class Live:
         self._files = files
         self._afresh: tuple[Settings, Files] | None = None
         self.settings = settings
+        self.doors = read_doors(settings, find_names())
         self.address = ("", 0)
+        _warn(list_warnings(settings, self.doors))
 
     @property
     def models(self) -> Models:
@@ -117,14 +125,20 @@ class Live:
         """Follow ``settings``. Raises Rejected if the new address or the token for children cannot
         be had, and then nothing has changed."""
         before, files = self.settings, self._files_for(settings)
+        doors = read_doors(settings, find_names())
         environment = self._maybe_make_environment(before, settings)
         await self._move(before, settings)
-        self.settings = settings
+        told = list_warnings(before, self.doors)
+        self.settings, self.doors = settings, doors
         self._adopt(files)
         parts = self._parts
+        parts.doorkeeper.doors = doors
+        _warn(warning for warning in list_warnings(settings, doors) if warning not in told)
         parts.conditions.settings = settings
         parts.admission.resize(settings.max_concurrent, settings.max_queue)
         parts.admission.retry_after_s = settings.queue_retry_after_s
+        parts.admission.wait_s = queue_wait_s(settings)
+        parts.gate.anonymous = anonymous_quota(settings)
         parts.login.timeout_s = settings.auth_check_timeout_ms / 1000
         parts.pool.change_limits(pool_limits(settings))
         self._server.change_limits(client_limits(settings))
@@ -211,3 +225,8 @@ class Live:
             raise CannotListen(
                 f"cannot listen on {settings.bind}:{settings.port}: {error.strerror or error}{held}"
             ) from error
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        _log.warning("door_is_open", extra={"warning": warning})

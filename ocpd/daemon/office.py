@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from ocpd.admin.access import Doorman, Policy
+from ocpd.admin.access import Doorman, make_policy
 from ocpd.admin.audit import Audit, Journal
 from ocpd.admin.backup import Backup
 from ocpd.admin.cache import Cache
 from ocpd.admin.desk import Desk, Inputs, Rejected
 from ocpd.admin.keys import Keys
-from ocpd.admin.knobs import Knobs
+from ocpd.admin.knobs import Knobs, tell_changed
 from ocpd.admin.login import Login, LoginSources
 from ocpd.admin.logs import Logs
 from ocpd.admin.peers import find_user, make_guest_list
@@ -29,6 +29,7 @@ from ocpd.aio import wall_clock
 from ocpd.daemon.live import Live
 from ocpd.daemon.start import Start
 from ocpd.http.router import Route
+from ocpd.http.sentry import Sentry
 from ocpd.pool.login import Login as LoginVerdict
 from ocpd.pool.probe import Probe
 from ocpd.pool.token import TokenSafe
@@ -40,9 +41,16 @@ _log = logging.getLogger("ocpd.daemon")
 ADMIN_VARIABLES = ("OCPD_ADMIN_KEY", "OCP_ADMIN_KEY")
 
 
+def known_tokens(start: Start, store: Store) -> KnownTokens:
+    """Return who knows the store's keys and the admin keys of the service's environment."""
+    given = tuple(start.environ[name] for name in ADMIN_VARIABLES if start.environ.get(name))
+    return KnownTokens(store.keys, given)
+
+
 class Supplies(msgspec.Struct, frozen=True):
     """What the back door needs of the house. ``group`` may use the Unix socket beside its owner;
-    ``note_look`` is told that somebody looked at a stale plan."""
+    ``note_look`` is told that somebody looked at a stale plan; ``count_running`` tells how many
+    requests of a key wait or run."""
 
     start: Start
     loaded: Loaded
@@ -54,7 +62,10 @@ class Supplies(msgspec.Struct, frozen=True):
     report: Callable[[], Report]
     note_look: Callable[[], None]
     forget_resting: Callable[[], int]
+    count_running: Callable[[int], int]
     group: str | None
+    tokens: KnownTokens
+    sentry: Sentry
 
 
 class Office(msgspec.Struct, frozen=True):
@@ -85,7 +96,7 @@ def furnish(s: Supplies) -> Office:
         ),
         usage=Usage(store.usage),
         keys=Keys(store.keys, store.quotas, live.resolve, journal),
-        quotas=Quotas(store.keys, store.quotas, store.usage, journal),
+        quotas=Quotas(store.keys, store.quotas, store.usage, journal, s.count_running),
         knobs=Knobs(desk, journal),
         logs=logs,
         sessions=Sessions(sessions, journal),
@@ -117,13 +128,13 @@ def _login_sources(s: Supplies) -> LoginSources:
 
 
 def _doorman(s: Supplies) -> Doorman:
-    environ = s.start.environ
-    given = tuple(environ[name] for name in ADMIN_VARIABLES if environ.get(name))
+    live = s.live
     return Doorman(
-        KnownTokens(s.store.keys, given),
-        lambda: Policy(loopback_admin=s.live.settings.loopback_admin),
+        s.tokens,
+        lambda: make_policy(live.settings.loopback_admin, live.doors),
         make_guest_list(s.group),
         find_user,
+        s.sentry,
     )
 
 
@@ -134,5 +145,4 @@ async def _reload(desk: Desk) -> None:
     except Rejected as error:
         _log.error("reload_refused", extra={"reason": error.message})
     else:
-        told = ", ".join(f"{key}={value}" for key, value in changed.values.items())
-        _log.info("reloaded", extra={"changed": told})
+        _log.info("reloaded", extra={"changed": tell_changed(changed)})

@@ -4,9 +4,10 @@ What may live here: the sources of settings as they were at the start, the check
 a whole, and the places a daemon uses on disk.
 """
 
-import ipaddress
+import functools
 import logging
 import os
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from ocpd.errors import BadRequest
 from ocpd.log import Ring
 from ocpd.models import Models
 from ocpd.pool.probe import find_configured
+from ocpd.settings.doors import is_loopback, read_doors, requires_keys
+from ocpd.settings.entrance import ENTRANCE
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.load import Loaded, load_settings
+from ocpd.settings.table import BY_KEY
 from ocpd.settings.values import Settings
 from ocpd.turn.own_tools import parse_tools
 from ocpd.turn.servers import Registry
@@ -69,12 +73,8 @@ def read_files(start: Start, settings: Settings) -> Files:
 
 def check_start(settings: Settings, models: Models, environ: Mapping[str, str]) -> None:
     """Check what no single value shows. Raises SettingsError with the remedy."""
-    check_server_tools(settings, has_keys_required=False, is_root=os.geteuid() == 0)
-    if not is_loopback(settings.bind):
-        raise SettingsError(
-            f"bind: {settings.bind!r} is not a loopback address; ocpd has no keys yet, so it "
-            "serves this machine only (127.0.0.1, ::1 or localhost)"
-        )
+    has_keys_required = requires_keys(read_doors(settings))
+    check_server_tools(settings, has_keys_required=has_keys_required, is_root=os.geteuid() == 0)
     if settings.claude_bin and find_configured(settings.claude_bin, environ) is None:
         raise SettingsError(f"claudeBin: {settings.claude_bin!r} is not an executable file")
     try:
@@ -100,7 +100,8 @@ def check_server_tools(settings: Settings, *, has_keys_required: bool, is_root: 
     if not has_keys_required and not is_loopback(settings.bind):
         raise SettingsError(
             f"{setting}: not with bind {settings.bind!r} and without keys: whoever reaches that"
-            " address could run programs on this machine; unset it, or bind 127.0.0.1"
+            " address could run programs on this machine; unset it, bind 127.0.0.1, or set authMode"
+            " to shared, or to multi without an anonymousKey"
         )
     if settings.skip_permissions and is_root:
         raise SettingsError(
@@ -109,19 +110,20 @@ def check_server_tools(settings: Settings, *, has_keys_required: bool, is_root: 
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach ``host``."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+@functools.cache
+def find_names() -> tuple[str, ...]:
+    """Return what this machine calls itself: its name, and the one it has in its local network."""
+    name = socket.gethostname().lower().removesuffix(".")
+    short = name.partition(".")[0]
+    return tuple(dict.fromkeys((name, short, f"{short}.local"))) if short else ()
 
 
 def load_with(start: Start, runtime: Mapping[str, object]) -> Loaded:
     """Lay what was changed at run time over the settings of the start.
 
     A change that does not fit any more (another version of ocpd, another models table) is left
-    out and logged: nobody could take it back while the daemon does not run.
+    out and logged: nobody could take it back while the daemon does not run. But not one about who
+    may come in: without it the door might stand open. Raises SettingsError for that.
     """
     if not runtime:
         _check(start, start.loaded.settings)
@@ -130,8 +132,18 @@ def load_with(start: Start, runtime: Mapping[str, object]) -> Loaded:
         return _load(start, runtime)
     except SettingsError:
         pass
-    usable: dict[str, object] = {}
+    usable = {knob.key: runtime[knob.key] for knob in ENTRANCE if knob.key in runtime}
+    try:
+        _load(start, usable)
+    except SettingsError as error:
+        flags = ", ".join(BY_KEY[key].flag for key in usable)
+        raise SettingsError(
+            f"{error}. Changed at run time: {', '.join(usable)}; the command line overrides that"
+            f" ({flags})"
+        ) from error
     for key, value in runtime.items():
+        if key in usable:
+            continue
         try:
             _load(start, usable | {key: value})
         except SettingsError as error:

@@ -3,6 +3,7 @@
 What may live here: translations; every room sees only what is its own.
 """
 
+from ocpd.dispatch.gate import AnonymousQuota
 from ocpd.dispatch.job import TimeLimits
 from ocpd.http.connection import Limits
 from ocpd.pool.fleet import PoolLimits
@@ -36,8 +37,22 @@ def pool_limits(settings: Settings) -> PoolLimits:
 def turn_times(settings: Settings) -> TimeLimits:
     """How long a turn may take, if nothing is known of it."""
     return TimeLimits(
-        first_byte_s=settings.first_byte_timeout_ms / 1000, total_s=settings.timeout_ms / 1000
+        first_byte_s=settings.first_byte_timeout_ms / 1000,
+        total_s=settings.timeout_ms / 1000,
+        idle_s=settings.idle_event_timeout_ms / 1000,
     )
+
+
+def queue_wait_s(settings: Settings) -> float:
+    """How long a turn may wait for a place."""
+    return (settings.queue_timeout_ms or settings.timeout_ms) / 1000
+
+
+def anonymous_quota(settings: Settings) -> AnonymousQuota | None:
+    """What callers with the anonymous key may use; None is as much as they like."""
+    if settings.anonymous_quota < 0:
+        return None
+    return AnonymousQuota(settings.anonymous_quota, settings.anonymous_quota_per == "address")
 
 
 def client_limits(settings: Settings) -> Limits:

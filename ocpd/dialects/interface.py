@@ -51,9 +51,11 @@ class Encoder(Protocol):
 
 
 class Dialect(Protocol):
-    """One foreign API."""
+    """One foreign API. ``keepalive`` is what a stream says when there is nothing to say, also
+    before its first event."""
 
     name: str
+    keepalive: bytes
 
     def decode(self, body: bytes, context: Context) -> Turn:
         """Read a request. Raises BadRequest naming the field, or what ``context`` raises."""

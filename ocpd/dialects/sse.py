@@ -6,6 +6,9 @@ What may live here: how a payload becomes a frame. What is in the payload belong
 # The frame with which OpenAI's streams end.
 DONE = b"data: [DONE]\n\n"
 
+# A comment: it keeps connections alive, and readers pass it over.
+KEEPALIVE = b": keepalive\n\n"
+
 
 def data_frame(payload: bytes) -> bytes:
     """Make one unnamed event of ``payload``, JSON as msgspec writes it: a single line."""

@@ -32,12 +32,17 @@ class Run:
         self._child = child
         self._record = record
         self._recall = recall
-        self._timers: list[asyncio.TimerHandle] = []
+        self._first: asyncio.TimerHandle | None = None
+        self._total: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._idle_s = 0.0
         self._is_heard = False
         self.on_late: Callable[[list[Event]], None] = lambda _: None
 
-    def set_clocks(self, limits: TimeLimits, deadline: float) -> None:
-        """Start the time limits; each ends the turn with a 504 of its own."""
+    def set_clocks(self, limits: TimeLimits, first_by: float, deadline: float) -> None:
+        """Start the time limits; each ends the turn with a 504 of its own. The first event is due
+        at ``first_by``, the end at ``deadline`` (steady clock). From the first event on the
+        upstream may be silent for ``limits.idle_s``."""
         loop = asyncio.get_running_loop()
         first = Upstream(
             f"the model said nothing within {limits.first_byte_s:g} s (setting firstByteTimeout)",
@@ -49,11 +54,10 @@ class Run:
             status=504,
             code="timeout",
         )
-        left_s = max(0.0, deadline - steady_clock())
-        self._timers = [
-            loop.call_later(limits.first_byte_s, self._child.time_out, first),
-            loop.call_later(left_s, self._time_out, total),
-        ]
+        now = steady_clock()
+        self._idle_s = limits.idle_s
+        self._first = loop.call_later(max(0.0, first_by - now), self._child.time_out, first)
+        self._total = loop.call_later(max(0.0, deadline - now), self._time_out, total)
 
     async def next_batch(self) -> list[Event]:
         """Wait for what happens next. Cancelling loses nothing."""
@@ -65,9 +69,12 @@ class Run:
         return self._take_in(batch)
 
     def _take_in(self, batch: list[Event]) -> list[Event]:
+        if self._first is not None:
+            self._first.cancel()
+            self._first = None
+            self._watch_silence(self._idle_s)
         if self._record.first_event_at is None and not is_silent(batch):
             self._record.first_event_at = steady_clock()
-            self._timers[0].cancel()
         for event in batch:
             self._recall.hear(event)
             if isinstance(event, Failed):
@@ -76,6 +83,25 @@ class Run:
             self._pool.finishing(self._child, memory)
         return batch
 
+    def _watch_silence(self, wait_s: float) -> None:
+        if self._idle_s and self._record.closed_at is None:
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(wait_s, self._end_silence)
+
+    def _end_silence(self) -> None:
+        # Events do not touch the timer; it looks when it fires.
+        left_s = self._idle_s - self._child.silence_s()
+        if left_s > 0:
+            self._watch_silence(left_s)
+            return
+        self._time_out(
+            Upstream(
+                f"the model said nothing more for {self._idle_s:g} s (setting idleEventTimeout)",
+                status=504,
+                code="idle_timeout",
+            )
+        )
+
     def _time_out(self, error: Upstream) -> None:
         self._child.time_out(error)
         if not self._is_heard:
@@ -83,8 +109,11 @@ class Run:
 
     def stop_clocks(self) -> None:
         """The turn is over for the caller: no time limit can end it any more."""
-        for timer in self._timers:
-            timer.cancel()
+        self._idle_s = 0.0
+        for timer in (self._first, self._idle, self._total):
+            if timer is not None:
+                timer.cancel()
+        self._first = self._idle = self._total = None
 
     def drop(self) -> None:
         """End the turn for good, now: the interrupt is on its way when this returns."""
@@ -110,7 +139,9 @@ class Run:
 async def open_attempt(
     pool: Pool, job: Job, outcome: Outcome, limits: TimeLimits, deadline: float
 ) -> Run:
-    """Lease a child and give it the turn. ``deadline`` is on the steady clock.
+    """Lease a child and give it the turn. ``deadline`` is on the steady clock. The first event is
+    due ``limits.first_byte_s`` after the turn got its first process: until then it waits, for a
+    place, or for a tool on this machine that is still at work in the process it wants.
 
     A second attempt takes none that has served before. Raises Upstream or Overloaded when there
     is no child to be had.
@@ -141,7 +172,7 @@ async def open_attempt(
         # A bug, but not one that may cost a process for good.
         run.give_back()
         raise
-    run.set_clocks(limits, deadline)
+    run.set_clocks(limits, outcome.attempts[0].opened_at + limits.first_byte_s, deadline)
     return run
 
 

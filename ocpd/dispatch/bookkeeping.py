@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ocpd.claude.wire import RateLimitInfo
 from ocpd.pool.allowance import Window
+from ocpd.sched.windows import Spent
 from ocpd.store.plan import PlanBook
 from ocpd.store.sums import UsageRow
 from ocpd.turn.outcome import Outcome, TurnState
@@ -41,6 +42,22 @@ def usage_row(outcome: Outcome, now: float) -> UsageRow:
         response_chars=outcome.response_chars,
         stream=outcome.stream,
     )
+
+
+def does_count(outcome: Outcome) -> bool:
+    """Whether a closed ``outcome`` counts towards quotas: an answer, or the beginning of one that
+    its caller did not wait for. What failed does not, nor does what no process worked on."""
+    if outcome.state is TurnState.FINISHED:
+        return bool(outcome.attempts)
+    if outcome.state is not TurnState.CANCELLED:
+        return False
+    return outcome.has_spoken or outcome.response_chars > 0 or outcome.usage.output_tokens > 0
+
+
+def spent_of(outcome: Outcome) -> Spent:
+    """Return what a closed ``outcome`` counts as, exactly as its row has it."""
+    usage = outcome.usage
+    return Spent(1, usage.prompt_tokens, usage.output_tokens, outcome.cost_usd)
 
 
 def note_plan(plan: PlanBook, info: RateLimitInfo, now: float) -> None:

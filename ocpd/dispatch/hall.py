@@ -13,15 +13,18 @@ import msgspec
 from ocpd.aio import Nursery, steady_clock
 from ocpd.dispatch.admission import Admission, Place
 from ocpd.dispatch.attempt import Run, is_silent, open_attempt
+from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.ledger import Ledger
 from ocpd.errors import Bug, Died, HistoryRefused, OcpdError, Upstream
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience
 from ocpd.turn.events import (
+    CallBegun,
     Event,
     Failed,
     Finished,
+    ReasoningDelta,
     Refused,
     Settled,
     Started,
@@ -68,6 +71,8 @@ class _Walk:
                     self.state, self.error = TurnState.FAILED, error
                 case TextDelta(text=text):
                     self.outcome.response_chars += len(text)
+                case ReasoningDelta() | CallBegun():
+                    self.outcome.has_spoken = True
                 case Settled(usage=usage, cost_usd=cost):
                     self.outcome.usage, self.outcome.cost_usd = usage, cost
                 case _:
@@ -86,7 +91,10 @@ class Hall:
         ledger: Ledger,
         limits: TimeLimits,
         patience: Patience | None = None,
+        gate: Gate | None = None,
     ) -> None:
+        """``gate`` must hear from ``ledger`` of every end; None: there are no quotas."""
+        self._gate = gate
         self._pool = pool
         self._admission = admission
         self._ledger = ledger
@@ -99,6 +107,10 @@ class Hall:
 
     async def __aexit__(self, *_: object) -> None:
         await self._nursery.cancel_all()
+
+    def quota_headers(self, job: Job) -> tuple[tuple[str, str], ...]:
+        """Return the headers that tell ``job``'s caller how its quota stands now."""
+        return () if self._gate is None else self._gate.headers(job.caller)
 
     async def wait_idle(self) -> None:
         """Wait until no ended turn is left to be settled."""
@@ -113,7 +125,7 @@ class Hall:
         """
         walk = _Walk(self._ledger.open(job.turn, dialect))
         _describe(walk.outcome, job)
-        place = await self._enter(walk.outcome)
+        place = await self._enter(walk.outcome, job)
         limits = job.limits or self._limits
         deadline = walk.deadline = steady_clock() + limits.total_s
         try:
@@ -135,9 +147,11 @@ class Hall:
         finally:
             self._wind_up(walk, place)
 
-    async def _enter(self, outcome: Outcome) -> Place:
+    async def _enter(self, outcome: Outcome, job: Job) -> Place:
         try:
-            place = await self._admission.enter()
+            if self._gate is not None:
+                await self._gate.enter(job)
+            place = await self._admission.enter(outcome.caller)
         except OcpdError as error:
             self._ledger.close(outcome, TurnState.REFUSED, error)
             raise

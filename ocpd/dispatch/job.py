@@ -11,10 +11,12 @@ from ocpd.turn.request import Turn
 
 
 class TimeLimits(msgspec.Struct, frozen=True):
-    """How long a turn may take until the first event and in all, in seconds."""
+    """How long a turn may take until the first event and in all, and how long the upstream may be
+    silent in between; seconds, waiting in the queue not counted. ``idle_s`` 0 is no such limit."""
 
     first_byte_s: float
     total_s: float
+    idle_s: float = 0.0
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ import enum
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from ocpd.errors import Bug, Gone
 from ocpd.http.body import Body
 from ocpd.http.message import Request, Response
@@ -78,6 +80,8 @@ class Exchange:
     def __init__(self, request: Request, body: Body, link: Link) -> None:
         self.request = request
         self.params: dict[str, str] = {}
+        self.extra: tuple[tuple[str, str], ...] = ()
+        """Headers that go on the answer, whoever gives it."""
         self.started = False
         self.state = State.READING
         self._body = body
@@ -109,6 +113,9 @@ class Exchange:
         was begun before. If cancelled while waiting, the answer still goes out.
         """
         self._expect(State.READING)
+        if self.extra:
+            headers = (*response.headers, *self.extra)
+            response = msgspec.structs.replace(response, headers=headers)
         self._link.send_whole(response)
         self.started = True
         self._move(State.DONE)
@@ -120,10 +127,23 @@ class Exchange:
         ``headers`` must not have a length: the body is chunked, or for HTTP/1.0 ends with the
         connection. Raises as ``respond``.
         """
+        self.begin_nowait(status, headers)
+
+    def begin_nowait(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        """Do what ``start`` does, for callbacks of the loop."""
         self._expect(State.READING)
-        self._link.send_head(status, headers)
+        self._link.send_head(status, (*headers, *self.extra))
         self.started = True
         self._move(State.STREAMING)
+
+    def write_nowait(self, data: bytes) -> None:
+        """Send one piece of a streamed answer; to a slow client it is not sent.
+
+        Raises Gone if the client left.
+        """
+        self._expect(State.STREAMING)
+        if not self._link.is_choked:
+            self._link.send_chunk(data)
 
     async def write(self, data: bytes) -> None:
         """Send one piece; waits while the client is slow. No bytes are no piece.

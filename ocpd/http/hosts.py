@@ -9,7 +9,7 @@ this machine's own is for the doors to say.
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -83,23 +83,32 @@ def check_host(request: Request, is_own: Callable[[str], bool]) -> None:
     if found is None or not is_own(found.host):
         raise Refused(
             f"the request is for the host {meant[:_SHOWN]!r}; only names and addresses of this"
-            " machine are served",
+            " machine are served (setting allowedHosts has more names)",
             code="foreign_host",
         )
 
 
-def check_origin(request: Request) -> None:
-    """Refuse a request that a page of another host sent, or one that names two pages. Raises
-    Refused (403)."""
+def read_host(request: Request) -> str:
+    """Return the host that a request is meant for, "" if it is none. Raises Refused (403) for
+    two."""
+    found = parse_authority(_read_host(request))
+    return "" if found is None else found.host
+
+
+def check_origin(request: Request, allowed: Collection[str] = ()) -> None:
+    """Refuse a request that a page of another host sent, or one that names two pages; ``allowed``
+    are origins of pages that may. Raises Refused (403)."""
     origins = request.headers.get_all("origin")
     if not origins:
         return
     host = _read_host(request).lower()
     own = (f"http://{host}", f"https://{host}")
     for origin in origins:
-        if origin.lower() not in own or origin != origins[0]:
+        is_known = origin.lower() in own or origin.lower() in allowed
+        if not is_known or origin != origins[0]:
             raise Refused(
-                f"requests from web pages of {origin[:_SHOWN]!r} are not served",
+                f"requests from web pages of {origin[:_SHOWN]!r} are not served (setting"
+                " corsOrigins lists those whose requests to the API are)",
                 code="foreign_origin",
             )
 

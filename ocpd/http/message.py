@@ -7,12 +7,13 @@ whoever holds one of these can keep it as long as he likes.
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from ocpd.errors import OcpdError
+from ocpd.errors import OcpdError, QuotaFacts
 
 _ERROR_TYPES: dict[int, str] = {
     **dict.fromkeys((400, 404, 405, 408, 411, 413, 414, 431), "invalid_request_error"),
-    401: "authentication_error",
+    401: "auth_error",
     403: "permission_error",
     429: "rate_limit_error",
 }
@@ -88,6 +89,7 @@ class _Fault(msgspec.Struct):
     type: str
     param: str | None
     code: str | None
+    quota: QuotaFacts | UnsetType = UNSET
 
 
 class _Refusal(msgspec.Struct):
@@ -104,11 +106,14 @@ def json_response(status: int, body: bytes, headers: Sequence[tuple[str, str]] =
 
 def refusal(error: OcpdError) -> Response:
     """Spell ``error`` as an answer, in the error shape that OpenAI clients read."""
-    kind = _ERROR_TYPES.get(error.status, "api_error")
-    body = _encoder.encode(_Refusal(_Fault(error.message, kind, error.param, error.code)))
+    kind = error.kind or _ERROR_TYPES.get(error.status, "api_error")
+    quota = UNSET if error.quota is None else error.quota
+    fault = _Fault(error.message, kind, error.param, error.code, quota)
+    body = _encoder.encode(_Refusal(fault))
     headers: list[tuple[str, str]] = []
     if error.status == 401:
         headers.append(("www-authenticate", "Bearer"))
     if error.retry_after_s is not None:
         headers.append(("retry-after", str(error.retry_after_s)))
+    headers.extend(error.headers)
     return json_response(error.status, body, headers)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from ocpd.aio import steady_clock
 from ocpd.claude.lifecycle import State
 from ocpd.claude.limits import Sheet
 from ocpd.claude.session import Session
@@ -52,6 +53,7 @@ class Child:
         self.model = spec.model
         self.session = Session(spec.model, spec.sign_in)
         self.ended = asyncio.Event()
+        self._heard_at = 0.0
         self._on_change = on_change
         self._process: Process | None = None
         self._inbox: list[Event] = []
@@ -90,6 +92,13 @@ class Child:
         """Whether the process has ended."""
         return self.ended.is_set()
 
+    def silence_s(self) -> float:
+        """For how long nothing was heard of its turn, in seconds. None of it is silence while the
+        caller takes nothing, or tools of this machine are at work."""
+        if self._inbox or self.session.is_at_tools:
+            self._note_life()
+        return steady_clock() - self._heard_at
+
     @property
     def stderr_tail(self) -> str:
         """The end of what it wrote to stderr."""
@@ -102,6 +111,7 @@ class Child:
             self._deliver([Failed(Died("the Claude CLI ended before it was asked"))])
             return
         self.session.claim(turn, sheet)
+        self._note_life()
         self._flush()
 
     def resume(self, turn: Turn, sheet: Sheet, keep: int) -> None:
@@ -179,7 +189,10 @@ class Child:
 
     def stdout_received(self, data: bytes) -> None:
         """Read what the child wrote."""
+        before = self.session.pulse
         events = self.session.receive(data)
+        if self.session.pulse != before:
+            self._note_life()
         if self.session.must_kill and not self._killed:
             # Before anything else: the CLI is about to send a request nobody asked for.
             self.session.stop()
@@ -236,6 +249,7 @@ class Child:
         self._inbox.clear()
         self._settled.clear()
         self._resume()
+        self._note_life()
 
     def _deliver(self, events: list[Event]) -> None:
         if not events or self._dropped:
@@ -250,8 +264,13 @@ class Child:
     def _resume(self) -> None:
         if self._paused:
             self._paused = False
+            # What it said meanwhile is on its way.
+            self._note_life()
             if self._process is not None:
                 self._process.resume_stdout()
+
+    def _note_life(self) -> None:
+        self._heard_at = steady_clock()
 
     def _note_settled(self) -> None:
         if self.session.is_settled:

@@ -1,7 +1,7 @@
 """Variables of the programs that ocpd stands in for, and what they mean here.
 
 What may live here: names. Those that set a knob of ours stand as ``aliases`` in ``table``; here are
-the ones that only count on request, that nothing acts on, or that must not be passed over.
+the ones that only count on request, or that nothing acts on.
 """
 
 COMPAT_VARIABLE = "OCPD_COMPAT"
@@ -41,17 +41,6 @@ INERT = frozenset(
 breaker, and no installer."""
 
 LATER: dict[str, str] = {
-    "CLAUDE_HEARTBEAT_INTERVAL": "heartbeats",
     "OCP_INSTANCE_NAME": "instance names",
 }
 """Not in this version; a line at the start says so."""
-
-GUARDS: dict[str, str] = {
-    "CLAUDE_AUTH_MODE": "none",
-    "PROXY_API_KEY": "",
-    "PROXY_API_KEYS": "",
-    "PROXY_ANONYMOUS_KEY": "",
-    "REQUIRE_AUTH": "false",
-}
-"""Variables that ask for a guarded door, with the one value that does not. This version has no
-guard at the front door: to start without it would let in whom the operator meant to keep out."""

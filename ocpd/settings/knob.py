@@ -34,7 +34,9 @@ class Type(enum.Enum):
 
 class Knob(msgspec.Struct, frozen=True, kw_only=True):
     """One setting; ``low`` and ``high`` are inclusive. ``default`` may lie outside of them: then
-    it means that the setting is off, or left to the model."""
+    it means that the setting is off, or left to the model. ``secret``: the value is shown nowhere,
+    is no flag (all users of the machine see those), and cannot be changed at run time, so that it
+    is never in the database."""
 
     key: str
     type: Type
@@ -45,6 +47,7 @@ class Knob(msgspec.Struct, frozen=True, kw_only=True):
     high: float = 0
     choices: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    secret: bool = False
 
     @property
     def field(self) -> str:
@@ -104,7 +107,8 @@ def parse_value(knob: Knob, raw: object, origin: str) -> int | float | str:
         case Type.STRING | Type.PATH:
             if isinstance(raw, str) and raw.strip() and "\0" not in raw:
                 return raw
-    raise SettingsError(f"{origin}: {raw!r} does not fit, {knob.key} takes {knob.fits}")
+    shown = "this value" if knob.secret else repr(raw)
+    raise SettingsError(f"{origin}: {shown} does not fit, {knob.key} takes {knob.fits}")
 
 
 def _find_choice(knob: Knob, raw: object) -> str | None:

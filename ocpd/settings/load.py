@@ -18,7 +18,6 @@ from ocpd.settings.foreign import (
     COMPAT,
     COMPAT_CLAUDE_PROXY,
     COMPAT_VARIABLE,
-    GUARDS,
     INERT,
     LATER,
     PROXY,
@@ -69,8 +68,8 @@ def load_settings(
 ) -> Loaded:
     """Read all sources into one Settings.
 
-    Raises SettingsError at the first value that does not fit, an unknown key of the file, two
-    variables of the same rank that disagree, or a variable that asks for a guard we do not have.
+    Raises SettingsError at the first value that does not fit, an unknown key of the file, or two
+    variables of the same rank that disagree.
     Variables that begin with OCPD_ and mean nothing are noted, not refused: they may be another
     version's.
     """
@@ -151,12 +150,6 @@ def _note_overridden(knob: Knob, first: Source, rest: list[Source]) -> list[str]
 
 def _note_foreign(environ: Mapping[str, str]) -> list[str]:
     given = {name for name, value in environ.items() if value}
-    for name, harmless in GUARDS.items():
-        if name in given and environ[name].lower() != harmless:
-            raise SettingsError(
-                f"{name}: this version of ocpd cannot ask its callers for keys yet; unset it to "
-                "serve this machine only"
-            )
     ours = READ_ELSEWHERE.union(knob.variable for knob in KNOBS)
     notes = [
         f"{name} has no effect: there is no such setting"

@@ -3,6 +3,7 @@
 What may live here: rows. docs/settings.md is generated from them.
 """
 
+from ocpd.settings.entrance import ENTRANCE
 from ocpd.settings.knob import Knob, Type
 
 
@@ -63,7 +64,7 @@ KNOBS: tuple[Knob, ...] = (
         type=Type.STRING,
         default="127.0.0.1",
         aliases=("CLAUDE_BIND",),
-        help="Address to listen on; only loopback addresses until keys exist.",
+        help="Address to listen on; one that others can reach wants authMode shared or multi.",
     ),
     _integer(
         "port",
@@ -127,6 +128,21 @@ KNOBS: tuple[Knob, ...] = (
         help="Retry-After of that 429.",
     ),
     _integer(
+        "queueTimeout",
+        0,
+        (1_000, 3_600_000),
+        "ms",
+        help="Longest time a turn may wait for a place; unset (0) is as long as timeout.",
+    ),
+    _integer(
+        "heartbeat",
+        15_000,
+        (0, 600_000),
+        "ms",
+        "CLAUDE_HEARTBEAT_INTERVAL",
+        help="Silence of a stream, queued or running, after which it says keepalive; 0 is off.",
+    ),
+    _integer(
         "timeout",
         600_000,
         (30_000, 1_800_000),
@@ -141,6 +157,13 @@ KNOBS: tuple[Knob, ...] = (
         "ms",
         "CLAUDE_FIRST_BYTE_TIMEOUT",
         help="Longest time until the model says or thinks something; at its default, tiers hold.",
+    ),
+    _integer(
+        "idleEventTimeout",
+        300_000,
+        (0, 1_800_000),
+        "ms",
+        help="Longest silence of a model within its answer, tools at work not counted; 0 is off.",
     ),
     _integer(
         "maxBodyBytes",
@@ -351,12 +374,20 @@ KNOBS: tuple[Knob, ...] = (
         aliases=("CLAUDE_SKIP_PERMISSIONS",),
         help="Let the model run those tools, all of them if none are named, without any check.",
     ),
+    *ENTRANCE,
+    _integer(
+        "anonymousQuota",
+        -1,
+        (0, 1_000_000_000),
+        "",
+        help="Requests a day (UTC) with the anonymous key; 0 blocks, unset (-1) is no limit.",
+    ),
     Knob(
-        key="loopbackAdmin",
+        key="anonymousQuotaPer",
         type=Type.CHOICE,
-        default="read",
-        choices=("off", "read", "full"),
-        help="What a caller on this machine may do on the admin routes without a key.",
+        default="all",
+        choices=("all", "address"),
+        help="Whether anonymousQuota is for all such requests together or for each address.",
     ),
     _integer(
         "usageKeepDays",

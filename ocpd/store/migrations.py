@@ -156,12 +156,16 @@ _M002 = ("ALTER TABLE api_key ADD COLUMN mcp_servers TEXT",)
 
 _M003 = ("ALTER TABLE api_key ADD COLUMN allowed_tools TEXT",)
 
+_M004 = ("ALTER TABLE api_key ADD COLUMN weight INTEGER",)
+
 STEPS: tuple[Step, ...] = (
     Step("m001_first", min_reader=1, statements=_M001),
     # An older ocpd has no servers that a key could be kept from.
     Step("m002_mcp_servers", min_reader=1, statements=_M002),
     # Nor has it tools of the CLI's.
     Step("m003_allowed_tools", min_reader=1, statements=_M003),
+    # Nor does its queue weigh anybody.
+    Step("m004_weight", min_reader=1, statements=_M004),
 )
 
 VERSION = len(STEPS)

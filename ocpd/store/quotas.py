@@ -1,33 +1,25 @@
 """Quotas: how much a key may use in a period.
 
-What may live here: the limits themselves. Whether one is reached is decided elsewhere, from
-``usage.totals``.
+What may live here: the limits themselves. Whether one is reached is decided in ``sched.quota``,
+from ``usage.history``.
 """
 
 import math
 import sqlite3
 from collections.abc import Mapping
 
-import msgspec
-
 from ocpd.errors import BadRequest
+from ocpd.sched.quota import AT_ONCE, STREAMS, Limit
+from ocpd.sched.windows import PERIODS, WHATS
 from ocpd.store.db import Database
 
 Amount = int | float
 
-WHATS = ("requests", "input_tokens", "output_tokens", "tokens", "cost")
-PERIODS = ("minute", "daily", "weekly", "monthly", "lifetime")
+PLACES = (*((what, period) for what in WHATS for period in PERIODS), (STREAMS, AT_ONCE))
+"""Every limit there is, by what it counts and in which period."""
 
 # The largest count a REAL keeps exactly.
 _LARGEST = 2**53
-
-
-class Limit(msgspec.Struct, frozen=True):
-    """At most ``amount`` of ``what`` in ``period``: US dollars for cost, else a count. 0 blocks."""
-
-    what: str
-    period: str
-    amount: Amount
 
 
 LoadedQuotas = dict[int, tuple[Limit, ...]]
@@ -44,7 +36,7 @@ class Quotas:
         return f"Quotas({len(self._limits)} keys)"
 
     def of(self, key_id: int) -> tuple[Limit, ...]:
-        """Return the key's limits in the order of WHATS and PERIODS. Instant."""
+        """Return the key's limits in the order of PLACES. Instant."""
         return self._limits.get(key_id, ())
 
     async def set(self, key_id: int, changes: Mapping[tuple[str, str], Amount | None]) -> None:
@@ -81,7 +73,7 @@ def load_quotas(connection: sqlite3.Connection) -> LoadedQuotas:
     found: dict[int, list[Limit]] = {}
     rows = connection.execute("SELECT key_id, what, period, amount FROM quota")
     for key_id, what, period, amount in rows:
-        if what in WHATS and period in PERIODS:
+        if (what, period) in PLACES:
             exact = amount if what == "cost" else int(amount)
             found.setdefault(key_id, []).append(Limit(what, period, exact))
     return {key_id: tuple(sorted(limits, key=_rank_of)) for key_id, limits in found.items()}
@@ -99,10 +91,10 @@ def write_limit(
 
 def _check(what: str, period: str, amount: Amount | None) -> Amount | None:
     param = f"{what}.{period}"
-    if what not in WHATS or period not in PERIODS:
+    if (what, period) not in PLACES:
         raise BadRequest(
             f"unknown quota {param!r}: use one of {', '.join(WHATS)}, a dot, and one of"
-            f" {', '.join(PERIODS)}",
+            f" {', '.join(PERIODS)}; or {STREAMS}.{AT_ONCE}",
             param=param,
         )
     if amount is None:
@@ -116,5 +108,5 @@ def _check(what: str, period: str, amount: Amount | None) -> Amount | None:
     return amount
 
 
-def _rank_of(limit: Limit) -> tuple[int, int]:
-    return WHATS.index(limit.what), PERIODS.index(limit.period)
+def _rank_of(limit: Limit) -> int:
+    return PLACES.index((limit.what, limit.period))

@@ -24,6 +24,8 @@ from ocpd.turn.servers import find_name_fault
 Role = Literal["user", "owner", "batch"]
 ROLES: tuple[Role, ...] = ("user", "owner", "batch")
 
+MOST_WEIGHT = 100
+
 Row = dict[str, Value]
 """Columns of ``api_key`` and their values."""
 
@@ -38,7 +40,7 @@ _LATEST = 253_402_300_800
 
 _COLUMNS = (
     "id, name, preview, created_at_ms, revoked_at_ms, expires_at_ms, models, note,"
-    " last_used_at_ms, role, digest, mcp_servers, allowed_tools"
+    " last_used_at_ms, role, digest, mcp_servers, allowed_tools, weight"
 )
 
 _Told = tuple[
@@ -55,6 +57,7 @@ _Told = tuple[
     bytes,
     str | None,
     str | None,
+    int | None,
 ]
 
 _END = f"""UPDATE api_key SET revoked_at_ms = ? WHERE id = ? AND revoked_at_ms IS NULL
@@ -66,7 +69,8 @@ _names_decoder: msgspec.json.Decoder[tuple[str, ...]] = msgspec.json.Decoder(tup
 class KeyRecord(msgspec.Struct, frozen=True):
     """What is known of a key. Times are epoch seconds; ``models`` None means every model,
     ``mcp_servers`` None every server there is to ask for, ``allowed_tools`` None those of the
-    CLI's own tools that the settings allow.
+    CLI's own tools that the settings allow. ``weight`` is its share of the places while others
+    wait too, None that of its ``role``.
 
     ``preview`` is the secret's first 8 characters, "...", and its last 4. A key is active until
     ``revoked_at`` is set; an active one may still be expired.
@@ -84,6 +88,7 @@ class KeyRecord(msgspec.Struct, frozen=True):
     role: str
     mcp_servers: tuple[str, ...] | None = None
     allowed_tools: tuple[str, ...] | None = None
+    weight: int | None = None
 
 
 class StoredKey(msgspec.Struct, frozen=True):
@@ -110,6 +115,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     role: str | UnsetType = UNSET
     mcp_servers: tuple[str, ...] | UnsetType | None = UNSET
     allowed_tools: tuple[str, ...] | UnsetType | None = UNSET
+    weight: int | UnsetType | None = UNSET
 
 
 ANY = Wanted()
@@ -152,14 +158,27 @@ def check_fields(wanted: Wanted, now: float) -> Row:
         row["expires_at_ms"] = maybe_ms(_check_expiry(wanted.expires_at, now))
     if not isinstance(wanted.models, UnsetType):
         row["models"] = _spell_models(wanted.models)
-    if not isinstance(wanted.role, UnsetType):
-        if wanted.role not in ROLES:
-            raise BadRequest(f"role must be one of {', '.join(ROLES)}", param="role")
-        row["role"] = wanted.role
     if not isinstance(wanted.mcp_servers, UnsetType):
         row["mcp_servers"] = _spell_servers(wanted.mcp_servers)
     if not isinstance(wanted.allowed_tools, UnsetType):
         row["allowed_tools"] = _spell_tools(wanted.allowed_tools)
+    return row | _check_standing(wanted)
+
+
+def _check_standing(wanted: Wanted) -> Row:
+    row: Row = {}
+    if not isinstance(wanted.role, UnsetType):
+        if wanted.role not in ROLES:
+            raise BadRequest(f"role must be one of {', '.join(ROLES)}", param="role")
+        row["role"] = wanted.role
+    if not isinstance(wanted.weight, UnsetType):
+        if wanted.weight is not None and not 1 <= wanted.weight <= MOST_WEIGHT:
+            raise BadRequest(
+                f"weight must be a whole number from 1 to {MOST_WEIGHT}, or null for that of the"
+                " role",
+                param="weight",
+            )
+        row["weight"] = wanted.weight
     return row
 
 
@@ -311,5 +330,6 @@ def _read_row(row: tuple[object, ...]) -> StoredKey:
         role=told[9],
         mcp_servers=None if servers is None else _names_decoder.decode(servers),
         allowed_tools=None if tools is None else _names_decoder.decode(tools),
+        weight=told[13],
     )
     return StoredKey(record, told[10])

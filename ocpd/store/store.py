@@ -142,6 +142,7 @@ class Store:
     def _adopt(self, snapshot: Snapshot, *, afresh: bool) -> None:
         self.keys.adopt(snapshot.keys, afresh=afresh)
         self.quotas.adopt(snapshot.quotas)
+        self.usage.adopt()
         self.knobs.adopt(snapshot.knobs)
         self.plan.adopt(snapshot.plan)
         self.conversations.adopt(snapshot.conversations)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ocpd.sched.windows import Entry, Spent
 from ocpd.store.epoch import HOUR_MS, SECOND_MS, day_of, from_ms
 from ocpd.turn.request import TurnId
 
@@ -174,6 +175,21 @@ _TOTALS = """
     FROM ({entries}) WHERE counted = 1
 """
 
+# What a quota's bucket needs: rows up to a mark, in buckets; folded days as of their last row.
+_BUCKETS = """
+    SELECT MIN(at_ms), COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(cost_usd)
+    FROM usage WHERE id <= :mark AND at_ms >= :since AND counted = 1 AND ({scope})
+    GROUP BY at_ms / :hour_ms
+    UNION ALL
+    SELECT last_at_ms, requests, input_tokens, output_tokens, cost_usd
+    FROM usage_day WHERE last_at_ms >= :since AND counted = 1 AND ({scope})
+"""
+
+_BURST = """
+    SELECT at_ms, total_ms, input_tokens, output_tokens, cost_usd
+    FROM usage WHERE id <= :mark AND at_ms >= :since AND counted = 1 AND ({scope})
+"""
+
 _BY_HOUR = """
     SELECT at_ms / :hour_ms AS hour, COUNT(*), SUM(prompt_chars), SUM(response_chars),
         AVG(total_ms), SUM(input_tokens), SUM(output_tokens), SUM(cost_usd)
@@ -201,6 +217,29 @@ def sum_quota(connection: sqlite3.Connection, span: Parameters) -> Totals:
     """Sum what counts towards quotas."""
     row = connection.execute(_over_all(_TOTALS, span), span).fetchone()
     return Totals(*(value or 0 for value in row))
+
+
+def find_mark(connection: sqlite3.Connection) -> int:
+    """Return the id of the newest row, 0 if there is none."""
+    return int(connection.execute("SELECT COALESCE(MAX(id), 0) FROM usage").fetchone()[0])
+
+
+def list_entries(connection: sqlite3.Connection, span: Parameters) -> tuple[Entry, ...]:
+    """List what counts towards quotas, by the hour; of rows up to the mark in ``span``."""
+    statement = _BUCKETS.format(scope=_scope_of(span))
+    rows = connection.execute(statement, span | {"hour_ms": HOUR_MS})
+    return tuple(Entry(from_ms(at_ms), Spent(*spent)) for at_ms, *spent in rows)
+
+
+def list_burst(connection: sqlite3.Connection, span: Parameters) -> tuple[Entry, ...]:
+    """The same one by one: each request when it began, what it used when it ended."""
+    found: list[Entry] = []
+    for at_ms, total_ms, asked, told, cost in connection.execute(
+        _BURST.format(scope=_scope_of(span)), span
+    ):
+        found.append(Entry(from_ms(at_ms - total_ms), Spent(requests=1)))
+        found.append(Entry(from_ms(at_ms), Spent(0, asked, told, cost)))
+    return tuple(found)
 
 
 def sum_hours(connection: sqlite3.Connection, span: Parameters) -> tuple[HourUsage, ...]:

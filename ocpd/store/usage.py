@@ -5,10 +5,11 @@ in ``folding``.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from ocpd.errors import BadRequest
+from ocpd.sched.windows import Entry, reach_of
 from ocpd.store.db import Database
 from ocpd.store.epoch import DAY_MS, day_of, to_ms
 from ocpd.store.folding import fold_batch
@@ -21,6 +22,9 @@ from ocpd.store.sums import (
     Scope,
     Totals,
     UsageRow,
+    find_mark,
+    list_burst,
+    list_entries,
     list_recent,
     span_of,
     sum_hours,
@@ -46,13 +50,16 @@ class UsageBook:
     def __init__(self, db: Database, clock: Callable[[], float]) -> None:
         self._db = db
         self._clock = clock
+        self.epoch = 0
+        """Another number whenever the rows became others at one stroke, as by a restore."""
 
-    def record(self, row: UsageRow) -> None:
+    def record(self, row: UsageRow, *, counted: bool | None = None) -> None:
         """Queue ``row``. Instant and never raises: a row that cannot be written is counted as lost
-        and logged, at most once a minute.
+        and logged, at most once a minute. ``counted``: whether it counts towards quotas; None
+        leaves that to its status.
         """
         try:
-            values = to_columns(row)
+            values = to_columns(row, counted=counted)
         except (AttributeError, OverflowError, TypeError, ValueError) as error:
             self._db.lose(f"{type(error).__name__}: {error}")
         else:
@@ -82,6 +89,33 @@ class UsageBook:
         span = span_of(to_ms(since), to_ms(FOREVER), key_id)
         return await self._ask(lambda connection: sum_quota(connection, span))
 
+    async def history(
+        self, scope: str | int, periods: Iterable[str]
+    ) -> dict[str, tuple[Entry, ...]]:
+        """Return what counts towards the quotas of ``scope`` in each of ``periods``: exactly what
+        was recorded before this call.
+
+        Raises Overloaded ``store_unavailable``.
+        """
+        # Asked of the writer, in the order of the queue. Nothing may wait before.
+        mark = await self._db.write(find_mark)
+
+        def ask(connection: sqlite3.Connection) -> dict[str, tuple[Entry, ...]]:
+            now = self._clock()
+            told: dict[str, tuple[Entry, ...]] = {}
+            for period in periods:
+                span = span_of(to_ms(reach_of(period, now)), to_ms(FOREVER), scope)
+                span["mark"] = mark
+                listing = list_burst if period == "minute" else list_entries
+                told[period] = listing(connection, span)
+            return told
+
+        return await self._db.read(ask)
+
+    def adopt(self) -> None:
+        """The rows are others now; for the store."""
+        self.epoch += 1
+
     async def model_stats(self, since: float = 0.0) -> tuple[ModelUsage, ...]:
         """Sum by canonical model, the busiest first."""
         span = span_of(to_ms(since), to_ms(FOREVER), None)
@@ -106,9 +140,10 @@ class UsageBook:
         return await self._db.read(question)
 
 
-def to_columns(row: UsageRow) -> tuple[Value, ...]:
+def to_columns(row: UsageRow, *, counted: bool | None = None) -> tuple[Value, ...]:
     """Make the values of INSERT. Raises what a field of another type raises."""
-    is_counted = row.status == "finished" or (row.status == "cancelled" and row.output_tokens > 0)
+    if counted is None:
+        counted = row.status == "finished" or (row.status == "cancelled" and row.output_tokens > 0)
     return (
         to_ms(row.at),
         _clip(row.turn_id),
@@ -130,7 +165,7 @@ def to_columns(row: UsageRow) -> tuple[Value, ...]:
         row.prompt_chars,
         row.response_chars,
         int(row.stream),
-        int(is_counted),
+        int(counted),
     )
 
 

@@ -52,7 +52,8 @@ class Attempt(msgspec.Struct):
 
 class Outcome(msgspec.Struct):
     """What became of one request; closed exactly once. ``asked_model`` is the model's name as the
-    caller wrote it; lengths are in characters."""
+    caller wrote it; lengths are in characters. ``has_spoken``: the model thought, or called a
+    tool."""
 
     turn_id: TurnId
     dialect: str
@@ -63,6 +64,7 @@ class Outcome(msgspec.Struct):
     stream: bool = False
     prompt_chars: int = 0
     response_chars: int = 0
+    has_spoken: bool = False
     state: TurnState = TurnState.QUEUED
     admitted_at: float | None = None
     closed_at: float | None = None

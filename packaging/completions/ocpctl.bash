@@ -16,10 +16,11 @@ _ocpctl() {
     done
     case "$path" in
         "") said="usage status health keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --socket --instance --json --version --help" ;;
-        "keys add" | "keys add "*) said="--expires-in-days --models --mcp-servers --allowed-tools --note --json --socket --instance --help" ;;
+        "keys add" | "keys add "*) said="--expires-in-days --models --mcp-servers --allowed-tools --role --weight --note --json --socket --instance --help" ;;
         "keys revoke" | "keys revoke "*) said="--json --socket --instance --help" ;;
         "keys rotate" | "keys rotate "*) said="--json --socket --instance --help" ;;
         "keys show" | "keys show "*) said="--json --socket --instance --help" ;;
+        "keys set" | "keys set "*) said="--role --weight --json --socket --instance --help" ;;
         "keys rename" | "keys rename "*) said="--json --socket --instance --help" ;;
         "auth status" | "auth status "*) said="--json --socket --instance --help" ;;
         "auth login" | "auth login "*) said="--json --socket --instance --help" ;;
@@ -28,7 +29,7 @@ _ocpctl() {
         "usage" | "usage "*) said="--by-key --since --json --socket --instance --help" ;;
         "status" | "status "*) said="--json --socket --instance --help" ;;
         "health" | "health "*) said="--json --socket --instance --help" ;;
-        "keys" | "keys "*) said="add revoke rotate show rename --json --socket --instance --help" ;;
+        "keys" | "keys "*) said="add revoke rotate show set rename --json --socket --instance --help" ;;
         "quota" | "quota "*) said="--json --socket --instance --help" ;;
         "settings" | "settings "*) said="--reset --explain --json --socket --instance --help" ;;
         "logs" | "logs "*) said="--follow --json --socket --instance --help" ;;

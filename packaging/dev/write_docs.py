@@ -93,7 +93,9 @@ def _table(knobs: Iterable[Knob]) -> str:
     rows.append("|---|---|---|---|---|---|")
     for knob in knobs:
         names = ", ".join(f"`{name}`" for name in (knob.variable, *knob.aliases))
-        cells = (f"`{knob.key}`", knob.help, _default(knob), _fits(knob), names, f"`{knob.flag}`")
+        # Every user of the machine sees the flags of its processes.
+        flag = "none: a secret" if knob.secret else f"`{knob.flag}`"
+        cells = (f"`{knob.key}`", knob.help, _default(knob), _fits(knob), names, flag)
         rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 

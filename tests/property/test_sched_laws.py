@@ -1,7 +1,8 @@
 """The laws of the scheduler.
 
-1. Queue: never more running than allowed, first come first served, nobody is lost or named twice,
-   and when all have left the counts are zero.
+1. Queue: never more running than allowed, first come first served within a lane, batch after the
+   others but not for ever, nobody is lost or named twice, and when all have left the counts are
+   zero. How lanes share under load is in ``test_queue_laws``.
 2. Staffing: bounds hold at every step, models in use have their spares as soon as they may, a plan
    that was carried out leaves nothing to do, nothing starts before its time.
 """
@@ -13,46 +14,89 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ocpd.sched.backoff import Backoff
-from ocpd.sched.queue import Answer, Queue, Ticket
+from ocpd.sched.queue import BATCH_EVERY, Answer, Queue, Rank, Ticket
 from ocpd.sched.staffing import SPARE_MB, ChildId, Plan, SpareLimits, SpareView, plan_spares
 
 SIZES = st.integers(0, 4)
 
 
+RANKS = (
+    Rank("a"),
+    Rank("b", weight=5),
+    Rank("a", is_batch=True),
+    Rank("c", weight=2, is_batch=True),
+)
+
+
 class QueueMachine(RuleBasedStateMachine):
-    """A queue beside a model of it that is two plain lists."""
+    """A queue beside a model of it: who runs, and who waits in which lane."""
 
     def __init__(self) -> None:
         super().__init__()
         self.most, self.room = 2, 2
+        self.now = 0.0
         self.queue = Queue(self.most, self.room)
         self.running: list[Ticket] = []
-        self.waiting: list[Ticket] = []
+        self.lanes: dict[Rank, list[Ticket]] = {rank: [] for rank in RANKS}
         self.left: list[Ticket] = []
+        self.passed_over = 0
         self.asked = self.refused = 0
 
-    def admit(self, named: list[Ticket]) -> None:
-        """Who is named has waited longest, is named once, and there was a place."""
-        count = max(0, min(len(self.waiting), self.most - len(self.running)))
-        assert named == self.waiting[:count]
-        self.running += named
-        del self.waiting[:count]
+    @property
+    def waiting(self) -> list[Ticket]:
+        return [ticket for lane in self.lanes.values() for ticket in lane]
 
-    @rule()
-    def ask(self) -> None:
+    def admit(self, named: list[Ticket]) -> None:
+        """As many as there are places; within a lane who has waited longest; and batch neither
+        before the others, nor passed over too often."""
+        assert len(named) == max(0, min(len(self.waiting), self.most - len(self.running)))
+        for ticket in named:
+            batch_waits = any(lane for rank, lane in self.lanes.items() if rank.is_batch)
+            others_wait = any(lane for rank, lane in self.lanes.items() if not rank.is_batch)
+            (rank,) = (rank for rank, lane in self.lanes.items() if ticket in lane)
+            assert self.lanes[rank].pop(0) == ticket
+            if rank.is_batch:
+                assert not others_wait or self.passed_over == BATCH_EVERY - 1
+                self.passed_over = 0
+            else:
+                self.passed_over = self.passed_over + 1 if batch_waits else 0
+                assert self.passed_over < BATCH_EVERY
+            self.running.append(ticket)
+
+    @rule(rank=st.sampled_from(RANKS))
+    def ask(self, rank: Rank) -> None:
         ticket, self.asked = Ticket(self.asked), self.asked + 1
-        match self.queue.ask(ticket):
+        asked = self.queue.ask(ticket, rank, self.now)
+        match asked.answer:
             case Answer.ADMITTED:
                 assert not self.waiting, "nobody overtakes"
                 assert len(self.running) < self.most
                 self.running.append(ticket)
             case Answer.WAITING:
                 assert len(self.running) >= self.most or self.waiting
-                assert len(self.waiting) < self.room
-                self.waiting.append(ticket)
+                self.displace(rank, asked.displaced)
+                self.lanes[rank].append(ticket)
             case Answer.FULL:
                 assert len(self.waiting) >= self.room
                 self.refused += 1
+
+    def displace(self, by: Rank, ticket: Ticket | None) -> None:
+        """Only a full queue does it, for a lane that has nobody, and to the longest."""
+        assert (ticket is None) == (len(self.waiting) < self.room)
+        if ticket is None:
+            return
+        self.refused += 1
+        assert not self.lanes[by]
+        (rank,) = (rank for rank, lane in self.lanes.items() if ticket in lane)
+        assert rank.is_batch or not by.is_batch
+        same = [lane for other, lane in self.lanes.items() if other.is_batch == rank.is_batch]
+        assert len(self.lanes[rank]) == max(map(len, same)) > 1
+        assert self.lanes[rank].pop() == ticket
+        self.left.append(ticket)
+
+    @rule(seconds=st.sampled_from([0.0, 0.5, 30.0, 600.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
 
     @precondition(lambda self: self.running)
     @rule(dice=st.randoms(use_true_random=False))
@@ -60,25 +104,27 @@ class QueueMachine(RuleBasedStateMachine):
         ticket = dice.choice(self.running)
         self.running.remove(ticket)
         self.left.append(ticket)
-        self.admit(self.queue.leave(ticket))
+        self.admit(self.queue.leave(ticket, self.now))
 
     @precondition(lambda self: self.waiting)
     @rule(dice=st.randoms(use_true_random=False))
     def give_up(self, dice: random.Random) -> None:
         ticket = dice.choice(self.waiting)
-        self.waiting.remove(ticket)
+        for lane in self.lanes.values():
+            if ticket in lane:
+                lane.remove(ticket)
         self.left.append(ticket)
-        self.admit(self.queue.leave(ticket))
+        self.admit(self.queue.leave(ticket, self.now))
 
     @precondition(lambda self: self.left)
     @rule(dice=st.randoms(use_true_random=False))
     def leave_again(self, dice: random.Random) -> None:
-        assert self.queue.leave(dice.choice(self.left)) == []
+        assert self.queue.leave(dice.choice(self.left), self.now) == []
 
     @rule(most=SIZES, room=SIZES)
     def resize(self, most: int, room: int) -> None:
         self.most, self.room = most, room
-        self.admit(self.queue.resize(most, room))
+        self.admit(self.queue.resize(most, room, self.now))
 
     @invariant()
     def counts_are_true(self) -> None:
@@ -94,8 +140,8 @@ class QueueMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Cancel everywhere: the counts return to zero."""
         for ticket in [*self.waiting, *self.running]:
-            for admitted in self.queue.leave(ticket):
-                self.queue.leave(admitted)
+            for admitted in self.queue.leave(ticket, self.now):
+                self.queue.leave(admitted, self.now)
         assert (self.queue.statistics().running, self.queue.statistics().waiting) == (0, 0)
 
 

@@ -35,17 +35,17 @@ def changed(**changes: Any) -> Settings:
 # What is refused...
 
 
-@pytest.mark.parametrize("bind", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_a_loopback_address_may_be_listened_on(bind: str) -> None:
+@pytest.mark.parametrize("bind", ["127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "host.test"])
+def test_any_address_may_be_listened_on(bind: str) -> None:
     check_start(changed(bind=bind), MODELS, {})
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"bind": "0.0.0.0"}, "bind: '0.0.0.0'"),
-        ({"bind": "::"}, "bind: '::'"),
-        ({"bind": "example.com"}, "bind: 'example.com'"),
+        ({"auth_mode": "shared"}, "authMode: shared needs a key"),
+        ({"require_auth": "on"}, "requireAuth: REQUIRE_AUTH is on"),
+        ({"cors_origins": "evil.example"}, "corsOrigins: 'evil.example'"),
         ({"claude_bin": "/etc/passwd"}, "claudeBin: '/etc/passwd'"),
         ({"claude_bin": "/nowhere"}, "claudeBin: '/nowhere'"),
         ({"default_model": "gpt-5"}, "defaultModel: the model 'gpt-5'"),

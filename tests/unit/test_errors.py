@@ -10,6 +10,8 @@ from ocpd.errors import (
     HistoryRefused,
     OcpdError,
     Overloaded,
+    QuotaExceeded,
+    QuotaFacts,
     Refused,
     Unauthorized,
     Upstream,
@@ -35,6 +37,7 @@ def test_the_family_is_complete() -> None:
     assert {k for k in subclasses(OcpdError) if k.__module__ == "ocpd.errors"} == {
         OcpdError,
         Bug,
+        QuotaExceeded,
         *FAMILY,
     }
 
@@ -49,6 +52,19 @@ def test_each_failure_has_its_status_and_code(kind: type[OcpdError]) -> None:
         None,
         None,
         "",
+    )
+
+
+def test_a_quota_that_is_reached_says_which() -> None:
+    facts = QuotaFacts("daily", 5, 6, "2h 0m")
+    error = QuotaExceeded("enough", facts, retry_after_s=7, headers=(("a", "b"),))
+    assert isinstance(error, Overloaded)
+    assert (error.status, error.code, error.kind) == (429, "quota_exceeded", "quota_exceeded")
+    assert (error.quota, error.retry_after_s, error.headers) == (facts, 7, (("a", "b"),))
+    assert (Overloaded("no").quota, Overloaded("no").kind, Overloaded("no").headers) == (
+        None,
+        None,
+        (),
     )
 
 

@@ -6,6 +6,7 @@ What may live here: one object that ties decode and encode together, no rule of 
 from ocpd.dialects.interface import Context, Dialect, Encoder
 from ocpd.dialects.openai_chat.decode import decode_request
 from ocpd.dialects.openai_chat.encode import FoldingEncoder, StreamEncoder, encode_refusal
+from ocpd.dialects.sse import KEEPALIVE
 from ocpd.errors import OcpdError
 from ocpd.turn.request import Turn
 
@@ -14,6 +15,7 @@ class OpenAIChat:
     """OpenAI Chat Completions, as ``ocpd.dialects.interface.Dialect`` describes it."""
 
     name = "openai_chat"
+    keepalive = KEEPALIVE
 
     def decode(self, body: bytes, context: Context) -> Turn:
         """Read a request. Raises BadRequest naming the field, and nothing else."""

@@ -7,9 +7,10 @@ what is read is in ``wire``.
 from typing import Literal, assert_never
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ocpd.dialects.sse import DONE, data_frame, escape_breaks
-from ocpd.errors import OcpdError
+from ocpd.errors import OcpdError, QuotaFacts
 from ocpd.turn.events import (
     CallBegun,
     CallDelta,
@@ -127,6 +128,7 @@ class ErrorDetail(msgspec.Struct):
     type: str
     param: str | None
     code: str | None
+    quota: QuotaFacts | UnsetType = UNSET
 
 
 class ErrorBody(msgspec.Struct):
@@ -140,8 +142,9 @@ _encode = msgspec.json.Encoder().encode
 
 def encode_refusal(error: OcpdError) -> bytes:
     """Spell ``error`` as the body that goes with its status."""
-    kind = _ERROR_TYPES.get(error.status, "api_error")
-    return _encode(ErrorBody(ErrorDetail(error.message, kind, error.param, error.code)))
+    kind = error.kind or _ERROR_TYPES.get(error.status, "api_error")
+    quota = UNSET if error.quota is None else error.quota
+    return _encode(ErrorBody(ErrorDetail(error.message, kind, error.param, error.code, quota)))
 
 
 def count_tokens(usage: Usage) -> WireUsage:

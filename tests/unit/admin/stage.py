@@ -75,6 +75,7 @@ class Report(msgspec.Struct):
     auth: Verdict = msgspec.field(default_factory=Verdict)
     stats: Counts = msgspec.field(default_factory=Counts)
     recent_errors: list[Fault] = msgspec.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
 
 
 class Safe:
@@ -187,7 +188,7 @@ class House:
             ),
             usage=Usage(store.usage),
             keys=Keys(store.keys, store.quotas, resolve_model, journal),
-            quotas=Quotas(store.keys, store.quotas, store.usage, journal),
+            quotas=Quotas(store.keys, store.quotas, store.usage, journal, lambda _: 2),
             knobs=Knobs(self.desk, journal),
             logs=self.logs,
             sessions=Sessions(self.book, journal),

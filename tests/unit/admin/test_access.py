@@ -2,9 +2,12 @@
 
 import pytest
 
-from ocpd.admin.access import Access, Actor, Doorman, Policy, Via, is_loopback, read_token
+from ocpd.admin.access import Access, Actor, Doorman, Policy, Via, make_policy, read_token
 from ocpd.errors import BadRequest, OcpdError
 from ocpd.http.message import Headers, Request
+from ocpd.http.sentry import Sentry
+from ocpd.settings.doors import read_doors
+from ocpd.settings.values import Settings
 from ocpd.store.records import KeyRecord
 
 ADMIN, USER, UNKNOWN = "the-admin-key", "ocp_a_valid_key", "ocp_nobody_knows"
@@ -308,20 +311,62 @@ def test_two_tokens_that_differ_are_refused():
         read_token(Headers(fields))
 
 
+# Keys that many hold.
+
+
 @pytest.mark.parametrize(
-    ("peer", "expected"),
-    [
-        ("127.0.0.1", True),
-        ("127.1.2.3", True),
-        ("::1", True),
-        ("::ffff:127.0.0.1", True),
-        ("::ffff:192.0.2.1", False),
-        ("fe80::1%eth0", False),
-        ("10.0.0.1", False),
-        ("0.0.0.0", False),
-        ("", False),
-        ("localhost", False),
-    ],
+    ("mode", "changes", "name"),
+    [("shared", {"shared_keys": "x,first"}, "shared-2"), ("multi", {}, "anonymous")],
 )
-def test_loopback_is_this_machine_and_nothing_else(peer, expected):
-    assert is_loopback(peer) is expected
+def test_a_key_that_many_hold_sees_its_own_rows_and_is_nothing_here(mode, changes, name):
+    told = {"auth_mode": mode, "anonymous_key": "first", "bind": "0.0.0.0", **changes}
+    policy = make_policy("full", read_doors(Settings(**told)))
+    doorman = Doorman(Ring(), lambda: policy, {0}.__contains__, lambda _: None)
+    afar = make_request(peer="192.0.2.1", host="192.0.2.2", **bearer("first"))
+    assert doorman.admit(afar, Access.OWN).name == name
+    for access in (Access.READ, Access.WRITE):
+        with pytest.raises(OcpdError) as caught:
+            doorman.admit(afar, access)
+        assert (caught.value.status, caught.value.code) == (403, "not_admin")
+    # On this machine it is as none.
+    assert doorman.admit(make_request(**bearer("first")), Access.WRITE).via is Via.LOOPBACK
+    with pytest.raises(OcpdError) as caught:
+        doorman.admit(make_request(**bearer("wrong")), Access.READ)
+    assert (caught.value.status, caught.value.code) == (401, "bad_token")
+
+
+@pytest.mark.parametrize("mode", ["none", "shared", "multi"])
+def test_the_admin_key_cannot_be_guessed_from_afar(mode):
+    sentry = Sentry(lambda: 0.0)
+    doorman = Doorman(
+        Ring(), lambda: Policy(auth_mode=mode, any_address=True), {0}.__contains__, str, sentry
+    )
+
+    def status(token, peer):
+        request = make_request(peer=peer, host="192.0.2.2", **bearer(token))
+        try:
+            return doorman.admit(request, Access.READ).via
+        except OcpdError as error:
+            return error.status
+
+    assert [status(f"wrong-{n}", "192.0.2.1") for n in range(12)] == [401] * 10 + [429] * 2
+    assert status(ADMIN, "192.0.2.1") == 429
+    assert status(ADMIN, "192.0.2.3") is Via.ADMIN
+    if mode == "none":
+        # Programs on this machine send whatever their settings want.
+        assert {status("x", "127.0.0.1") for _ in range(50)} == {Via.LOOPBACK}
+
+
+def test_a_trusted_proxy_tells_whom_to_slow_down():
+    policy = make_policy("read", read_doors(Settings(trusted_proxies="127.0.0.1")))
+    doorman = Doorman(Ring(), lambda: policy, {0}.__contains__, lambda _: None, Sentry(lambda: 0.0))
+
+    def status(token, whom):
+        request = make_request(x_forwarded_for=whom, **bearer(token))
+        try:
+            return doorman.admit(request, Access.READ).via
+        except OcpdError as error:
+            return error.status
+
+    assert [status("wrong", "192.0.2.1") for _ in range(11)] == [401] * 10 + [429]
+    assert status(ADMIN, "192.0.2.3") is Via.ADMIN

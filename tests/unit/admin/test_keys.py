@@ -159,6 +159,23 @@ def test_a_key_may_be_kept_to_some_servers(tmp_path):
     in_house(tmp_path, play)
 
 
+def test_a_key_stands_where_it_is_told_to(tmp_path):
+    async def play(house: House) -> None:
+        await house.unix("POST", "/api/keys", {"name": "one"})
+        await house.unix("POST", "/api/keys", {"name": "two", "role": "batch", "weight": 3})
+        told = [(await house.unix("GET", f"/api/keys/{key}")).json for key in ("one", "two")]
+        found = [(key["role"], key["weight"]) for key in told]
+        assert found == [("user", None), ("batch", 3)]
+        changed = await house.unix("PATCH", "/api/keys/one", {"role": "owner", "weight": 100})
+        assert (changed.json["role"], changed.json["weight"]) == ("owner", 100)
+        kept = await house.unix("PATCH", "/api/keys/one", {"note": "x"})
+        assert (kept.json["role"], kept.json["weight"]) == ("owner", 100)
+        freed = await house.unix("PATCH", "/api/keys/one", {"weight": None})
+        assert freed.json["weight"] is None
+
+    in_house(tmp_path, play)
+
+
 def test_a_key_may_have_tools_of_its_own(tmp_path):
     async def play(house: House) -> None:
         await house.unix("POST", "/api/keys", {"name": "one"})
@@ -218,7 +235,12 @@ BAD_BODIES = [
     ({"expires_in_days": 10**30}, "expires_in_days"),
     ({"expires_in_days": "7"}, "expires_in_days"),
     ({"expires_in_days": 7, "expires_at": "2126-01-01"}, "expires_in_days"),
-    ({"role": "owner"}, "role"),
+    ({"role": "king"}, "role"),
+    ({"role": None}, "role"),
+    ({"weight": 0}, "weight"),
+    ({"weight": 101}, "weight"),
+    ({"weight": 1.5}, "weight"),
+    ({"weight": "3"}, "weight"),
 ]
 
 

@@ -234,3 +234,34 @@ def test_a_change_survives_a_restart(tmp_path):
             assert listed["maxConcurrent"]["value"] == 4
 
     run(main())
+
+
+def test_a_secret_is_shown_nowhere_and_kept_in_no_database(tmp_path):
+    async def play(house: House) -> None:
+        for key in ("sharedKeys", "anonymousKey"):
+            told = await house.unix("GET", f"/settings/{key}")
+            assert told.json["value"] == "(set)"
+            refused = await house.unix("PATCH", "/settings", {key: "hush-hush-new"})
+            assert refused.status == 400
+            assert "not kept in the database" in refused.json["errors"][0]
+        house.file = {"sharedKeys": "hush-hush-file", "maxQueue": 3}
+        reloaded = await house.unix("POST", "/admin/reload", {})
+        assert reloaded.json["changed"] == {"maxQueue": 3}
+        house.environ.pop("PROXY_API_KEY")
+        again = await house.unix("POST", "/admin/reload", {})
+        assert again.json["changed"] == {"sharedKeys": "(set)"}
+        pages = [await house.unix("GET", page) for page in ("/settings", "/admin/audit")]
+        assert pages[0].json["sharedKeys"]["value"] == "(set)"
+        for page in (*pages, told, refused, reloaded, again):
+            assert b"hush" not in page.body
+        assert house.store.knobs.all() == {}
+        assert house.desk.settings.shared_keys == "hush-hush-file"
+
+    environ = {"PROXY_API_KEY": "hush-hush", "PROXY_ANONYMOUS_KEY": "hush-everybody"}
+    in_house(tmp_path, play, environ=environ)
+    (tmp_path / "bare").mkdir()
+    in_house(tmp_path / "bare", _is_unset)
+
+
+async def _is_unset(house: House) -> None:
+    assert (await house.unix("GET", "/settings")).json["sharedKeys"]["value"] == ""

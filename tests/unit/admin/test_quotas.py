@@ -2,12 +2,12 @@
 
 import pytest
 
-from ocpd.admin.quotas import begin_of, place_of
+from ocpd.admin.quotas import place_of
 from ocpd.aio import wall_clock
 from tests.unit.admin.stage import House, open_house, row
 from tests.unit.http.stage import run
 
-HOUR, DAY = 3_600.0, 86_400.0
+DAY = 86_400.0
 
 
 def with_key(tmp_path, play):
@@ -65,6 +65,21 @@ def test_tokens_cost_and_other_periods_have_names_with_a_point(tmp_path):
             ("cost", "monthly"): 5.5,
             ("requests", "minute"): 10,
         }
+
+    with_key(tmp_path, play)
+
+
+def test_requests_at_once_are_a_limit_of_their_own_and_show_what_runs(tmp_path):
+    async def play(house: House) -> None:
+        path = "/api/keys/1/quota"
+        assert (await house.unix("PATCH", path, {"streams": 3})).json["quota"] == {"streams": 3}
+        told = (await house.unix("GET", path)).json["limits"]
+        assert told == [{"what": "streams", "period": "at_once", "limit": 3, "used": 2}]
+        for wrong in ("streams.daily", "requests.at_once", "at_once"):
+            answer = await house.unix("PATCH", path, {wrong: 3})
+            assert (answer.status, answer.error["param"]) == (400, wrong)
+        await house.unix("PATCH", path, {"streams": None})
+        assert house.store.quotas.of(1) == ()
 
     with_key(tmp_path, play)
 
@@ -156,15 +171,7 @@ def test_the_change_is_written_down(tmp_path):
     with_key(tmp_path, play)
 
 
-def test_a_day_is_utcs_and_longer_periods_roll():
-    noon = 1_795_262_400.0
-    assert begin_of("daily", noon) == noon - 12 * HOUR
-    assert begin_of("minute", noon) == noon - 60
-    assert begin_of("weekly", noon) == noon - 7 * DAY
-    assert begin_of("monthly", noon) == noon - 30 * DAY
-    assert begin_of("lifetime", noon) == 0.0
-
-
 def test_a_bare_period_counts_requests():
     assert place_of("daily") == ("requests", "daily")
     assert place_of("input_tokens.lifetime") == ("input_tokens", "lifetime")
+    assert place_of("streams") == place_of("streams.at_once") == ("streams", "at_once")

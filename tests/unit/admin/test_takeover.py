@@ -98,3 +98,12 @@ def test_a_broken_database_sets_nothing_either(tmp_path):
 
     with pytest.raises(BadRequest):
         take_over(tmp_path, OcpSource(b"no", None, None), {"CLAUDE_MAX_CONCURRENT": "6"}, look=look)
+
+
+def test_shared_keys_do_not_come_over_and_what_they_guarded_does_not_stand_open(tmp_path, source):
+    environment = {"PROXY_API_KEY": "hush-hush", "CLAUDE_BIND": "0.0.0.0", "CLAUDE_MAX_QUEUE": "3"}
+    done = take_over(tmp_path, source, environment)
+    assert done.settings == {"maxQueue": 3}
+    assert any(note.startswith("bind was not taken over") for note in done.notes)
+    assert any("sharedKeys" in note for note in done.notes)
+    assert "hush" not in str(done)

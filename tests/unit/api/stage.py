@@ -9,13 +9,39 @@ from typing import Any
 import msgspec
 
 from ocpd.__main__ import read_models
+from ocpd.api.doorkeeper import Doorkeeper
 from ocpd.errors import Gone
 from ocpd.http.body import Body
 from ocpd.http.exchange import Exchange, Handler
 from ocpd.http.message import Headers, Request, Response
+from ocpd.http.sentry import Sentry
+from ocpd.settings.doors import read_doors
 from ocpd.settings.values import Settings
+from ocpd.store.records import KeyRecord
 
 MODELS = read_models(Settings())
+
+
+class Ring:
+    """Keys by their secret; ``admin`` is the admin key."""
+
+    def __init__(self, keys: Mapping[str, KeyRecord] | None = None, admin: str = "") -> None:
+        self.keys = dict(keys or {})
+        self.admin = admin
+
+    def find(self, token: str) -> KeyRecord | None:
+        return self.keys.get(token)
+
+    def is_admin(self, token: str) -> bool:
+        return bool(self.admin) and token == self.admin
+
+
+def make_doorkeeper(
+    ring: Ring | None = None, sentry: Sentry | None = None, **settings: Any
+) -> Doorkeeper:
+    """A doorkeeper under ``settings``, of a machine called myhost."""
+    doors = read_doors(Settings(**settings), ("myhost",))
+    return Doorkeeper(ring or Ring(), doors, sentry or Sentry())
 
 
 class Link:

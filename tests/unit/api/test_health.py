@@ -10,15 +10,18 @@ from ocpd.api import health as room
 from ocpd.api.health import RECENT_SHOWN, Health, Sources
 from ocpd.claude.version import judge_version
 from ocpd.claude.wire import OfferedModel
-from ocpd.errors import Upstream
+from ocpd.errors import Refused, Upstream
+from ocpd.http.message import Headers, Request
 from ocpd.pool import login as login_room
 from ocpd.pool.login import Login
 from ocpd.pool.pool import Pool, PoolStatistics
 from ocpd.pool.probe import Cli, LoginAnswer, Probe, Ran
+from ocpd.settings.doors import read_doors
 from ocpd.settings.values import Settings
+from ocpd.store.records import KeyRecord
 from ocpd.turn.outcome import TurnState
 from ocpd.turn.servers import make_registry, parse_servers
-from tests.unit.api.stage import MODELS, answer
+from tests.unit.api.stage import MODELS, Link, Ring, answer, make_doorkeeper, make_exchange
 from tests.unit.claude.stage import ask
 from tests.unit.dispatch.stage import Scene
 from tests.unit.http.stage import run
@@ -26,6 +29,10 @@ from tests.unit.http.stage import run
 SERVERS = parse_servers(
     b'{"mcpServers": {"base": {"command": "/x", "env": {"KEY": "hush"}, "args": ["hush"]}}}'
 )
+
+
+HOLDER = KeyRecord(1, "laptop", "ocp_...", 1.0, None, None, None, "", None, "user")
+RING = Ring({"ocp_right": HOLDER}, admin="the admin key")
 
 
 class ToldProbe:
@@ -87,6 +94,8 @@ class House:
         self.chores = Nursery("chores")
         sources = Sources(
             lambda: settings or Settings(),
+            lambda: read_doors(settings or Settings()),
+            make_doorkeeper(RING, **msgspec.structs.asdict(settings or Settings())).sees_all,
             cast("Probe", self.probe),
             self.login,
             cast("Pool", pool or ToldPool()),
@@ -215,3 +224,78 @@ def test_uptime_is_told_for_people_too(monkeypatch: pytest.MonkeyPatch) -> None:
     now = steady_clock()
     monkeypatch.setattr(room, "steady_clock", lambda: now + 3 * 3600 + 125)
     assert house.told()["uptimeHuman"] == "3h 2m"
+
+
+# What everybody sees.
+
+
+def show(house: House, peer: str = "192.0.2.9", **headers: str) -> Link:
+    told = {"host": "192.0.2.2"} | {n.replace("_", "-"): v for n, v in headers.items()}
+    fields = [(name.encode(), value.encode()) for name, value in told.items()]
+    request = Request("GET", "/health", "/health", "", Headers(fields), "1.1", peer)
+    link = Link()
+
+    async def main() -> None:
+        exchange = make_exchange(link)
+        exchange.request = request
+        await house.health.show(exchange)
+
+    run(main())
+    return link
+
+
+PUBLIC = {"status", "version", "authMode", "uptime", "anonymousKey"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "sees_all"),
+    [
+        ({}, False),
+        ({"authorization": "Bearer wrong"}, False),
+        ({"authorization": "Bearer everybody"}, False),
+        ({"authorization": "Bearer ocp_right"}, True),
+        ({"x_api_key": "the admin key"}, True),
+        ({"host": "evil.example", "authorization": "Bearer ocp_right"}, True),
+    ],
+)
+def test_without_a_key_others_see_what_is_for_everybody(
+    headers: dict[str, str], sees_all: bool
+) -> None:
+    house = House(settings=Settings(bind="::", auth_mode="multi", anonymous_key="everybody"))
+    link = show(house, **headers)
+    assert link.status == 200
+    assert (set(link.json) == PUBLIC) is not sees_all
+    assert link.json["anonymousKey"] is None
+    assert link.json["authMode"] == "multi"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "everybody"),
+        ({"advertise_anonymous_key": False}, None),
+        ({"anonymous_key": ""}, None),
+        ({"auth_mode": "none"}, None),
+        ({"auth_mode": "shared", "shared_keys": "x"}, None),
+    ],
+)
+def test_the_anonymous_key_is_told_if_the_operator_says_so_and_it_is_good_for_something(
+    changes: dict[str, Any], told: str | None
+) -> None:
+    settings = Settings(
+        auth_mode="multi", bind="::", anonymous_key="everybody", advertise_anonymous_key=True
+    )
+    house = House(settings=msgspec.structs.replace(settings, **changes))
+    assert show(house).json["anonymousKey"] == told
+    assert house.told()["anonymousKey"] == told
+
+
+def test_a_foreign_page_sees_nothing() -> None:
+    with pytest.raises(Refused):
+        show(House(), "127.0.0.1", host="localhost", origin="https://evil.example")
+
+
+def test_an_open_door_is_warned_of() -> None:
+    (warning,) = House(settings=Settings(bind="0.0.0.0")).told()["warnings"]
+    assert "authMode" in warning
+    assert House().told()["warnings"] == []

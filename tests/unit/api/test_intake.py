@@ -9,6 +9,7 @@ from ocpd.dispatch.job import Job
 from ocpd.errors import BadRequest
 from ocpd.http.message import Headers, Request
 from ocpd.settings.values import Settings
+from ocpd.turn.caller import Caller
 from ocpd.turn.request import Sampling, ToolMode, TurnId
 from tests.unit.api.stage import MODELS
 
@@ -21,7 +22,7 @@ def read(
     model: str, settings: Settings | None = None, effort: str | None = None, **fields: object
 ) -> Job:
     """The job of a request; ``effort`` is the header."""
-    intake = Intake(OPENAI_CHAT, lambda _: None, Conditions(settings or Settings(), MODELS))
+    intake = Intake(OPENAI_CHAT, lambda _: Caller(), Conditions(settings or Settings(), MODELS))
     lines = [(b"x-effort", effort.encode())] if effort is not None else []
     request = Request("POST", "/x", "/x", "", Headers(lines), "1.1", "::1")
     body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **fields}

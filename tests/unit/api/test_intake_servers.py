@@ -12,7 +12,7 @@ from ocpd.settings.values import Settings
 from ocpd.store.records import KeyRecord
 from ocpd.turn.request import ALL_TOOLS, TurnId
 from ocpd.turn.servers import make_registry, parse_servers
-from tests.unit.api.stage import MODELS
+from tests.unit.api.stage import MODELS, Ring, make_doorkeeper
 
 SERVER = {"command": "/bin/true"}
 REGISTRY = make_registry(
@@ -32,7 +32,7 @@ def read(
 ) -> Job:
     """The job of a request; its token may be one of ``KEYS``."""
     under = conditions or Conditions(Settings(), MODELS, REGISTRY)
-    intake = Intake(OPENAI_CHAT, KEYS.get, under)
+    intake = Intake(OPENAI_CHAT, make_doorkeeper(Ring(KEYS)).admit, under)
     lines = [(name.encode(), value.encode()) for name, value in headers]
     request = Request("POST", "/x", "/x", "", Headers(lines), "1.1", "::1")
     fields = {"messages": [{"role": "user", "content": "hi"}], "metadata": metadata}

@@ -13,6 +13,7 @@ from ocpd.api.turns import Turns
 from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
 from ocpd.errors import Gone, Overloaded, Unauthorized, Upstream
 from ocpd.settings.values import Settings
+from ocpd.turn.caller import Caller
 from ocpd.turn.events import Event, Failed, TextDelta
 from ocpd.turn.outcome import TurnState
 from tests.unit.api.stage import MODELS, Link, make_exchange
@@ -25,7 +26,7 @@ BROKEN = Failed(Upstream("it broke", code="broke_off"))
 
 def turns_of(scene: Scene, settings: Settings = SETTINGS) -> Turns:
     nobody = cast("Sessions", None)
-    intake = Intake(OPENAI_CHAT, lambda _: None, Conditions(settings, MODELS))
+    intake = Intake(OPENAI_CHAT, lambda _: Caller(), Conditions(settings, MODELS))
     return Turns(OPENAI_CHAT, scene.hall, nobody, intake)
 
 

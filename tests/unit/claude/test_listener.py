@@ -146,6 +146,20 @@ def test_a_call_to_a_tool_nobody_offered_does_not_end_the_answer() -> None:
     assert (kinds(told[3:]), listener.cut) == (["Finished"], False)
 
 
+def test_between_a_message_with_calls_and_the_next_request_tools_are_at_work() -> None:
+    listener = listen()
+    tell(listener, begin(), text("Let me look."))
+    assert not listener.is_at_tools
+    tell(listener, stop("tool_use"), close())
+    assert listener.is_at_tools
+    tell(listener, requesting())
+    assert not listener.is_at_tools
+    tell(listener, begin("msg_2"), text("Once more."), stop("tool_use"))
+    assert listener.is_at_tools
+    listener.drop()
+    assert not listener.is_at_tools
+
+
 def test_a_message_that_breaks_in_the_middle_fails_the_turn() -> None:
     listener = listen()
     told = tell(listener, begin(), text("Hel"), close())

@@ -452,3 +452,22 @@ def test_a_time_out_after_the_answer_says_nothing() -> None:
     session = claimed()
     hear(session, begin(), text("Hi"), stop())
     assert session.time_out(TOO_SLOW) == []
+
+
+# Signs of life.
+
+
+def test_whatever_the_cli_says_is_a_sign_of_life_but_that_its_pipe_is_there() -> None:
+    session = claimed()
+    before = session.pulse
+    hear(session, {"type": "keep_alive"})
+    assert session.pulse == before
+    hear(session, {"type": "tool_progress", "tool_use_id": "toolu_1", "heartbeat": True})
+    assert session.pulse == before + 1
+    hear(session, begin(), text("Let me look."), stop("tool_use"), close())
+    assert session.pulse > before + 1
+    assert session.is_at_tools
+
+
+def test_a_session_without_a_turn_is_at_no_tools() -> None:
+    assert not Session(MODEL, SIGN_IN).is_at_tools

@@ -87,7 +87,8 @@ def test_what_no_daemon_could_follow_is_refused_before_anything_moves(
 ) -> None:
     async def main() -> None:
         async with open_live(environ, monkeypatch) as live:
-            for misfit in ({"bind": "0.0.0.0"}, {"claude_bin": "/x"}, {"default_model": "gpt-5"}):
+            misfits = ({"auth_mode": "shared"}, {"claude_bin": "/x"}, {"default_model": "gpt-5"})
+            for misfit in misfits:
                 with pytest.raises(SettingsError):
                     live.check(changed(live, **misfit))
 

@@ -13,7 +13,7 @@ from ocpd.daemon.start import (
     check_server_tools,
     check_start,
     find_door,
-    is_loopback,
+    find_names,
     load_with,
 )
 from ocpd.settings.knob import SettingsError
@@ -43,7 +43,7 @@ def test_what_was_changed_at_run_time_counts() -> None:
 
 @pytest.mark.parametrize(
     "misfit",
-    [{"maxConcurrent": 99}, {"defaultModel": "gpt-5"}, {"bind": "0.0.0.0"}, {"timeout": "soon"}],
+    [{"maxConcurrent": 99}, {"defaultModel": "gpt-5"}, {"timeout": "soon"}],
 )
 def test_what_does_not_fit_any_more_is_left_out_and_the_rest_counts(
     misfit: dict[str, object], caplog: pytest.LogCaptureFixture
@@ -93,9 +93,33 @@ def test_the_socket_is_where_its_user_looks(environ: dict[str, str], door: Door)
     assert find_door(environ, Path("/state")) == door
 
 
-@pytest.mark.parametrize("host", ["", "0.0.0.0", "::", "example.com", "localhost.evil", "10.0.0.1"])
-def test_only_this_machine_is_loopback(host: str) -> None:
-    assert not is_loopback(host)
+@pytest.mark.parametrize("misfit", [{}, {"maxConcurrent": 99}])
+@pytest.mark.parametrize(
+    ("guards", "named"),
+    [
+        ({"authMode": "shared"}, "authMode: shared needs a key.*--auth-mode"),
+        ({"requireAuth": "on"}, "requireAuth.*--require-auth"),
+        ({"allowedAddresses": "lan"}, "allowedAddresses.*--allowed-addresses"),
+    ],
+)
+def test_a_guard_that_does_not_fit_any_more_stops_the_start(
+    guards: dict[str, object], misfit: dict[str, object], named: str
+) -> None:
+    with pytest.raises(SettingsError, match=named):
+        load_with(start_of(), {**misfit, **guards})
+
+
+def test_guards_count_together_beside_what_does_not_fit() -> None:
+    guards = {"requireAuth": "on", "authMode": "multi"}
+    loaded = load_with(start_of(), {"maxConcurrent": 99, **guards})
+    assert loaded.runtime == guards
+
+
+def test_this_machine_has_a_name() -> None:
+    names = find_names()
+    assert names
+    assert all(name == name.lower() and " " not in name for name in names)
+    assert any(name.endswith(".local") for name in names)
 
 
 # Tools that run on this machine.

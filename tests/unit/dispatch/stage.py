@@ -10,6 +10,7 @@ from typing import cast
 
 from ocpd.claude.limits import Sheet
 from ocpd.dispatch.admission import Admission
+from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.ledger import Ledger
@@ -56,6 +57,7 @@ class Puppet:
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self.refuses: Exception | None = None
+        self.silences: list[float] = []
 
     def claim(self, turn: Turn, _sheet: Sheet) -> None:
         if self.refuses is not None:
@@ -80,6 +82,10 @@ class Puppet:
 
     def time_out(self, error: OcpdError) -> None:
         self.say(Failed(error))
+
+    def silence_s(self) -> float:
+        """As the test says, else as long as anybody could wait for."""
+        return self.silences.pop(0) if self.silences else 1e6
 
     async def next_batch(self) -> list[Event]:
         while not self._batches:
@@ -143,14 +149,20 @@ class Scene:
         places: int = 2,
         waiting: int = 1,
         limits: TimeLimits | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self.puppets = Puppets(*row)
         self.closed: list[Outcome] = []
-        self.ledger = Ledger(self.closed.append)
+        self.gate = gate
+        self.ledger = Ledger(self._close)
         self.admission = Admission(places, waiting, retry_after_s=3)
-        self.hall = Hall(
-            self.puppets.pool, self.admission, self.ledger, limits or TimeLimits(60, 60), SHORT
-        )
+        times = limits or TimeLimits(60, 60)
+        self.hall = Hall(self.puppets.pool, self.admission, self.ledger, times, SHORT, gate)
+
+    def _close(self, outcome: Outcome) -> None:
+        self.closed.append(outcome)
+        if self.gate is not None:
+            self.gate.settle(outcome)
 
     def assert_at_rest(self) -> None:
         """Every place and every puppet came back, every outcome is closed once."""

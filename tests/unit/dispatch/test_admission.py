@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from ocpd.dispatch.admission import Admission, Place
+from ocpd.dispatch.admission import Admission, Place, rank_of
 from ocpd.errors import Overloaded
+from ocpd.sched.queue import Rank
+from ocpd.turn.caller import Caller
 from tests.unit.http.stage import breathe, run
 
 
@@ -14,8 +16,8 @@ def counts(admission: Admission) -> tuple[int, int]:
     return now.running, now.waiting
 
 
-def enter(admission: Admission) -> "asyncio.Task[Place]":
-    return asyncio.get_running_loop().create_task(admission.enter())
+def enter(admission: Admission, caller: Caller | None = None) -> "asyncio.Task[Place]":
+    return asyncio.get_running_loop().create_task(admission.enter(caller))
 
 
 def test_a_free_place_is_had_at_once() -> None:
@@ -101,6 +103,120 @@ def test_a_place_that_comes_in_the_moment_of_leaving_goes_to_the_next() -> None:
         await asyncio.wait([leaving])
         assert leaving.cancelled()
         (await next_one).release()
+        assert counts(admission) == (0, 0)
+
+    run(main())
+
+
+# Whose turn it is.
+
+
+@pytest.mark.parametrize(
+    ("role", "weight", "is_batch"),
+    [("owner", 4, False), ("user", 2, False), ("batch", 1, True), ("of another version", 2, False)],
+)
+def test_the_role_of_a_key_says_where_it_stands(role: str, weight: int, is_batch: bool) -> None:
+    caller = Caller(place="somewhere", role=role)
+    assert rank_of(caller) == Rank(caller.scope, weight, is_batch)
+
+
+def test_callers_take_turns_and_batch_comes_last() -> None:
+    async def main() -> None:
+        admission = Admission(1, 10, retry_after_s=5)
+        place = await admission.enter()
+        batch = Caller(place="c", role="batch")
+        callers = [batch, Caller(place="a"), Caller(place="a"), Caller(place="b")]
+        waiting = [enter(admission, caller) for caller in callers]
+        await breathe()
+        order = []
+        for _ in callers:
+            place.release()
+            await breathe()
+            (number,) = (n for n, task in enumerate(waiting) if task.done() and n not in order)
+            order.append(number)
+            place = await waiting[number]
+        assert order == [1, 3, 2, 0]
+        place.release()
+
+    run(main())
+
+
+def test_who_loses_its_room_in_the_queue_is_told_so() -> None:
+    async def main() -> None:
+        admission = Admission(1, 2, retry_after_s=7)
+        place = await admission.enter()
+        flood = [enter(admission, Caller(place="a")) for _ in range(2)]
+        await breathe()
+        late = enter(admission, Caller(place="b"))
+        await breathe()
+        with pytest.raises(Overloaded) as caught:
+            await flood[1]
+        assert (caught.value.code, caught.value.retry_after_s) == ("queue_full", 7)
+        assert "maxQueue" in caught.value.message
+        assert counts(admission) == (1, 2)
+        for task in (flood[0], late):
+            place.release()
+            place = await task
+        place.release()
+        assert counts(admission) == (0, 0)
+
+    run(main())
+
+
+# How long it takes.
+
+
+def test_who_waits_too_long_is_told_what_for() -> None:
+    async def main() -> None:
+        admission = Admission(1, 5, retry_after_s=7, wait_s=0.01)
+        place = await admission.enter()
+        with pytest.raises(Overloaded) as caught:
+            await admission.enter()
+        error = caught.value
+        assert (error.status, error.code, error.retry_after_s) == (429, "queue_timeout", 7)
+        assert "0.01 s" in error.message
+        assert "queueTimeout" in error.message
+        assert "1 of 1 turns run" in error.message
+        assert counts(admission) == (1, 0)
+        place.release()
+
+    run(main())
+
+
+def test_a_place_that_comes_with_the_deadline_is_not_lost() -> None:
+    async def main() -> None:
+        admission = Admission(1, 5, retry_after_s=7, wait_s=0.0)
+        place = await admission.enter()
+        late = enter(admission)
+        admission.wait_s = 60.0
+        other = enter(admission)
+        await breathe()
+        # Its time is up, and before it can leave the place is given to it.
+        while not late.done():
+            place.release()
+            await breathe()
+        if late.exception() is None:
+            (await late).release()
+        (await other).release()
+        assert counts(admission) == (0, 0)
+
+    run(main())
+
+
+def test_who_is_displaced_while_leaving_leaves() -> None:
+    async def main() -> None:
+        admission = Admission(1, 2, retry_after_s=7)
+        place = await admission.enter()
+        flood = [enter(admission, Caller(place="a")) for _ in range(2)]
+        await breathe()
+        flood[1].cancel()
+        late = enter(admission, Caller(place="b"))
+        await asyncio.wait([flood[1]])
+        assert flood[1].cancelled()
+        await breathe()
+        place.release()
+        (await flood[0]).release()
+        (await late).release()
         assert counts(admission) == (0, 0)
 
     run(main())

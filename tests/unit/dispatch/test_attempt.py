@@ -1,11 +1,15 @@
 """Promise: a leased child is always given back, and time limits end a turn and nothing else."""
 
+import asyncio
+
 import pytest
 
+from ocpd.aio import steady_clock
 from ocpd.dispatch import attempt as room
 from ocpd.dispatch.attempt import Run, date_retry, open_attempt
 from ocpd.dispatch.job import TimeLimits
 from ocpd.errors import Bug, Overloaded, Upstream
+from ocpd.pool.waiting import Lease
 from ocpd.turn.events import Event, Failed, TextDelta
 from ocpd.turn.outcome import Outcome
 from tests.unit.claude.stage import MODEL, TURN_ID
@@ -29,10 +33,15 @@ def outcome() -> Outcome:
 
 
 async def open_run(
-    puppet: Puppet, record: Outcome, *, first_s: float = 60, deadline: float = NEVER
+    puppet: Puppet,
+    record: Outcome,
+    *,
+    first_s: float = 60,
+    idle_s: float = 0,
+    deadline: float = NEVER,
 ) -> tuple[Run, Puppets]:
     puppets = Puppets(puppet)
-    limits = TimeLimits(first_s, 60)
+    limits = TimeLimits(first_s, 60, idle_s)
     return await open_attempt(puppets.pool, job(), record, limits, deadline), puppets
 
 
@@ -135,6 +144,92 @@ def test_the_first_event_stops_that_clock_and_not_the_other() -> None:
         assert await opened.next_batch() == [STARTED]
         error = failure_of([*await opened.next_batch()])
         assert (error.status, error.code) == (504, "timeout")
+        await end(opened)
+
+    run(main())
+
+
+def test_the_beginning_of_a_message_is_a_first_event_too() -> None:
+    async def main() -> None:
+        puppet, record = Puppet(1, [STARTED]), outcome()
+        opened, _ = await open_run(puppet, record, first_s=0.02)
+        assert await opened.next_batch() == [STARTED]
+        # Nothing was said yet: another attempt would still be possible.
+        assert record.attempts[0].first_event_at is None
+        asyncio.get_running_loop().call_later(0.05, puppet.say, TextDelta("late"))
+        assert await opened.next_batch() == [TextDelta("late")]
+        await end(opened)
+
+    run(main())
+
+
+def test_another_attempt_has_no_more_time_for_the_first_event() -> None:
+    async def main() -> None:
+        record = outcome()
+        record.open_attempt(1, steady_clock() - 60).closed_at = steady_clock()
+        opened, _ = await open_run(Puppet(2), record, first_s=60)
+        error = failure_of([*await opened.next_batch()])
+        assert error.code == "first_byte_timeout"
+        await end(opened)
+
+    run(main())
+
+
+def test_a_process_that_does_not_come_is_a_504_that_names_what_was_waited_for() -> None:
+    class Empty(Puppets):
+        async def lease(self, *_: object, **__: object) -> Lease:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def main() -> None:
+        # Whatever is due first: it may be a tool of this machine that keeps the process.
+        limits = TimeLimits(0.001, 0.01)
+        deadline = steady_clock() + limits.total_s
+        with pytest.raises(Upstream, match="no process") as caught:
+            await open_attempt(Empty().pool, job(), outcome(), limits, deadline)
+        assert (caught.value.status, caught.value.code) == (504, "timeout")
+        assert "0.01 s (settings timeout, maxProcesses)" in caught.value.message
+
+    run(main())
+
+
+def test_silence_within_an_answer_is_a_504_of_its_own() -> None:
+    async def main() -> None:
+        opened, _ = await open_run(Puppet(1, [STARTED]), outcome(), idle_s=0.01)
+        assert await opened.next_batch() == [STARTED]
+        error = failure_of([*await opened.next_batch()])
+        assert (error.status, error.code) == (504, "idle_timeout")
+        assert "idleEventTimeout" in error.message
+        assert "0.01 s" in error.message
+        await end(opened)
+
+    run(main())
+
+
+def test_what_was_heard_meanwhile_puts_that_off() -> None:
+    async def main() -> None:
+        puppet = Puppet(1, [STARTED])
+        puppet.silences = [0.005, 0.0, 0.009]
+        opened, _ = await open_run(puppet, outcome(), idle_s=0.01)
+        await opened.next_batch()
+        assert failure_of([*await opened.next_batch()]).code == "idle_timeout"
+        assert puppet.silences == []
+        await end(opened)
+
+    run(main())
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_silence_counts_from_the_first_event_until_the_turn_is_over(is_over: bool) -> None:
+    async def main() -> None:
+        puppet = Puppet(1, *[[STARTED]] * is_over)
+        opened, _ = await open_run(puppet, outcome(), idle_s=0.01)
+        if is_over:
+            # It holds calls now, perhaps for minutes.
+            await opened.next_batch()
+            opened.stop_clocks()
+        asyncio.get_running_loop().call_later(0.05, puppet.say, TextDelta("late"))
+        assert await opened.next_batch() == [TextDelta("late")]
         await end(opened)
 
     run(main())

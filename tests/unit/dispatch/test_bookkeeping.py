@@ -4,9 +4,17 @@ import pytest
 
 from ocpd.claude.wire import PlanWindow as Told
 from ocpd.claude.wire import RateLimitInfo
-from ocpd.dispatch.bookkeeping import HTTP_CANCELLED, note_allowance, note_plan, usage_row
+from ocpd.dispatch.bookkeeping import (
+    HTTP_CANCELLED,
+    does_count,
+    note_allowance,
+    note_plan,
+    spent_of,
+    usage_row,
+)
 from ocpd.errors import Died, Overloaded
 from ocpd.pool.allowance import Window
+from ocpd.sched.windows import Spent
 from ocpd.turn.caller import Caller
 from ocpd.turn.events import Usage
 from ocpd.turn.outcome import Outcome, TurnState
@@ -74,6 +82,29 @@ def test_a_turn_that_came_to_nothing_has_its_status_and_no_first_byte(
     row = usage_row(closed(state, error=error), NOW)
     assert (row.status, row.http_status) == (state.value, status)
     assert (row.first_ms, row.queued_ms) == (None, 0)
+
+
+def test_what_was_worked_on_counts_if_it_was_answered_or_begun() -> None:
+    def counts(state: TurnState, *, attempts: int = 1, **fields: object) -> bool:
+        outcome = closed(state, **fields)
+        for number in range(attempts):
+            outcome.open_attempt(number, 100.5)
+        return does_count(outcome)
+
+    assert counts(TurnState.FINISHED)
+    assert not counts(TurnState.FINISHED, attempts=0)
+    assert not counts(TurnState.CANCELLED)
+    assert counts(TurnState.CANCELLED, response_chars=1)
+    assert counts(TurnState.CANCELLED, has_spoken=True)
+    assert counts(TurnState.CANCELLED, usage=Usage(output_tokens=1))
+    assert not counts(TurnState.FAILED, response_chars=1)
+    assert not counts(TurnState.REFUSED, attempts=0)
+
+
+def test_what_it_counts_as_is_what_its_row_says() -> None:
+    usage = Usage(input_tokens=3, output_tokens=5, cache_read_tokens=11)
+    outcome = closed(TurnState.FINISHED, usage=usage, cost_usd=0.25)
+    assert spent_of(outcome) == Spent(1, 14, 5, 0.25)
 
 
 def test_a_plan_is_kept_window_by_window_whoever_tells(tmp_path) -> None:

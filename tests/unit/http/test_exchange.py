@@ -181,6 +181,24 @@ def test_giving_up_an_answer_that_is_out_changes_nothing():
     run(main())
 
 
+def test_a_callback_begins_an_answer_and_adds_to_it():
+    async def main():
+        exchange, link, _ = make_exchange()
+        exchange.begin_nowait(200, ())
+        exchange.write_nowait(b"a")
+        link.is_choked = True
+        exchange.write_nowait(b"b")
+        assert link.asked == [200, b"a"]
+        assert (exchange.started, exchange.state) == (True, State.STREAMING)
+        with pytest.raises(Bug):
+            exchange.begin_nowait(200, ())
+        exchange.give_up()
+        with pytest.raises(Gone):
+            exchange.write_nowait(b"c")
+
+    run(main())
+
+
 def test_no_bytes_are_no_chunk():
     async def main():
         exchange, link, _ = make_exchange()

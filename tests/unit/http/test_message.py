@@ -3,7 +3,15 @@
 import msgspec
 import pytest
 
-from ocpd.errors import BadRequest, Bug, OcpdError, Overloaded, Unauthorized
+from ocpd.errors import (
+    BadRequest,
+    Bug,
+    OcpdError,
+    Overloaded,
+    QuotaExceeded,
+    QuotaFacts,
+    Unauthorized,
+)
 from ocpd.http.message import Headers, json_response, refusal
 
 ITEMS = [(b"host", b"here"), (b"accept", b"a"), (b"accept", b"caf\xe9")]
@@ -28,7 +36,7 @@ def test_the_repr_of_headers_keeps_their_values_secret():
     ("status", "kind"),
     [
         *((status, "invalid_request_error") for status in (400, 404, 405, 408, 411, 413, 431)),
-        (401, "authentication_error"),
+        (401, "auth_error"),
         (403, "permission_error"),
         (429, "rate_limit_error"),
         (500, "api_error"),
@@ -49,6 +57,19 @@ def test_a_refusal_says_when_to_come_back_and_how_to_sign_in():
     assert ("retry-after", "5") in refusal(Overloaded("Full.", retry_after_s=5)).headers
     assert ("www-authenticate", "Bearer") in refusal(Unauthorized("Who?")).headers
     assert len(refusal(BadRequest("No.")).headers) == 1
+
+
+def test_a_quota_is_told_in_the_body_and_the_headers():
+    facts = QuotaFacts("daily", 5, 6, "2h 0m")
+    told = refusal(QuotaExceeded("Enough.", facts, retry_after_s=7, headers=(("a", "b"),)))
+    assert msgspec.json.decode(told.body)["error"] == {
+        "message": "Enough.",
+        "type": "quota_exceeded",
+        "param": None,
+        "code": "quota_exceeded",
+        "quota": {"period": "daily", "limit": 5, "used": 6, "resetsIn": "2h 0m"},
+    }
+    assert told.headers[1:] == (("retry-after", "7"), ("a", "b"))
 
 
 def test_a_refusal_never_tells_the_detail():

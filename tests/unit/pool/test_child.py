@@ -21,7 +21,7 @@ from ocpd.turn.events import Failed, Finished, Settled, Started
 from tests.kit import fake_frames
 from tests.kit.fake_script import Answer, CloseStdout, Die, FakeScript, FloodStderr, Silent
 from tests.kit.leaks import is_alive
-from tests.unit.claude.stage import MODEL, PROMPT, ask, encode
+from tests.unit.claude.stage import MODEL, PROMPT, ask, close, encode, requesting, stop
 from tests.unit.http.stage import breathe, run
 from tests.unit.pool.stage import (
     LONG,
@@ -376,3 +376,65 @@ def test_a_child_that_died_before_it_was_claimed_fails_its_turn_as_died(tmp_path
         assert isinstance(failed.error, Died)
 
     run(main())
+
+
+# Silence.
+
+
+class Clock:
+    """Moves when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of children."""
+    found = Clock()
+    monkeypatch.setattr(pool_child, "steady_clock", found)
+    return found
+
+
+def test_silence_is_the_time_since_the_last_sign_of_life(tmp_path: Path, clock: Clock) -> None:
+    child, _ = claimed(tmp_path)
+    assert child.silence_s() == 0
+    clock.now += 30
+    assert child.silence_s() == 30
+    say(child, 1)
+    child.take_nowait()
+    clock.now += 5
+    assert child.silence_s() == 5
+    child.stdout_received(encode({"type": "keep_alive"}))
+    assert child.silence_s() == 5
+    child.stdout_received(encode({"type": "tool_progress"}))
+    assert child.silence_s() == 0
+
+
+def test_a_caller_that_takes_nothing_makes_no_silence(tmp_path: Path, clock: Clock) -> None:
+    async def main() -> None:
+        child, _ = claimed(tmp_path)
+        say(child, INBOX_HIGH + 1)
+        clock.now += 600
+        assert child.silence_s() == 0
+        clock.now += 600
+        child.take_nowait()
+        # The pipe is read again from now on.
+        clock.now += 1
+        assert child.silence_s() == 1
+
+    run(main())
+
+
+def test_tools_at_work_make_no_silence(tmp_path: Path, clock: Clock) -> None:
+    child, _ = claimed(tmp_path)
+    child.stdout_received(encode(stop("tool_use"), close()))
+    child.take_nowait()
+    clock.now += 600
+    assert child.silence_s() == 0
+    child.stdout_received(encode(requesting()))
+    clock.now += 7
+    assert child.silence_s() == 7

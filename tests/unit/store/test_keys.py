@@ -378,3 +378,36 @@ def test_a_key_keeps_its_rows_apart_from_its_namesakes(tmp_path):
 
     run(main())
     assert query(tmp_path, "SELECT key_id FROM usage") == [(1,)]
+
+
+def test_the_end_of_a_key_is_told_at_once_and_once(tmp_path):
+    async def main():
+        async with open_store(tmp_path) as store:
+            ended = []
+            store.keys.on_end(ended.append)
+            one, secret = await store.keys.add("one")
+            two, _ = await store.keys.add("two")
+            store.keys.on_end(lambda _: ended.append(store.keys.find(secret)))
+            assert await store.keys.revoke(one.id)
+            assert not await store.keys.revoke(one.id)
+            await store.keys.rotate(two.id)
+            await store.keys.change(two.id, Wanted(note="x"))
+            # Whoever is told finds it refused.
+            assert ended == [one.id, None]
+
+    run(main())
+
+
+def test_keys_that_a_backup_does_not_know_end_with_its_return(tmp_path):
+    async def main():
+        async with open_store(tmp_path) as store:
+            kept, _ = await store.keys.add("kept")
+            backup = await store.backup()
+            lost, _ = await store.keys.add("lost")
+            ended = []
+            store.keys.on_end(ended.append)
+            await store.restore(backup)
+            assert ended == [lost.id]
+            assert store.keys.get("kept") == kept
+
+    run(main())

@@ -3,7 +3,7 @@
 import pytest
 
 from ocpd.errors import BadRequest
-from ocpd.store.quotas import Limit
+from ocpd.sched.quota import Limit
 from tests.unit.store.stage import open_store, run
 
 
@@ -19,22 +19,25 @@ def test_limits_are_kept_in_a_fixed_order_and_survive(tmp_path):
                     ("tokens", "daily"): 2**53,
                     ("requests", "minute"): 0,
                     ("requests", "daily"): None,
+                    ("streams", "at_once"): 3,
                 },
             )
             limits = (
                 Limit("requests", "minute", 0),
                 Limit("tokens", "daily", 2**53),
                 Limit("cost", "monthly", 5.0),
+                Limit("streams", "at_once", 3),
             )
             assert store.quotas.of(record.id) == limits
-            assert [type(limit.amount) for limit in limits] == [int, int, float]
+            assert [type(limit.amount) for limit in limits] == [int, int, float, int]
         async with open_store(tmp_path) as store:
             assert store.quotas.of(record.id) == limits
-            assert [type(limit.amount) for limit in store.quotas.of(record.id)] == [int, int, float]
+            kept = [type(limit.amount) for limit in store.quotas.of(record.id)]
+            assert kept == [int, int, float, int]
             await store.quotas.set(record.id, {("requests", "minute"): None})
             assert store.quotas.of(record.id) == limits[1:]
             await store.quotas.set(record.id, {("cost", "monthly"): 0.125})
-            assert store.quotas.of(record.id)[-1].amount == 0.125
+            assert store.quotas.of(record.id)[-2].amount == 0.125
 
     run(main())
 
@@ -44,6 +47,7 @@ def test_limits_are_kept_in_a_fixed_order_and_survive(tmp_path):
     [
         (("requests", "hourly"), 1),
         (("wishes", "daily"), 1),
+        (("streams", "daily"), 1),
         (("requests", "daily"), -1),
         (("requests", "daily"), 1.0),
         (("requests", "daily"), True),

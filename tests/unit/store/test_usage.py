@@ -1,10 +1,13 @@
 """Promise: what was recorded is seen by the next question, sums are right, and nobody sees rows of
 another scope."""
 
+import asyncio
+
 import pytest
 
 from ocpd.errors import BadRequest
 from ocpd.store.records import Wanted
+from tests.unit.http.stage import breathe
 from tests.unit.store.stage import DAY_S, NOON, Clock, make_row, open_store, run
 
 HOUR_S = 3600.0
@@ -213,5 +216,72 @@ def test_folding_keeps_at_least_a_day(tmp_path, days):
             with pytest.raises(BadRequest) as no:
                 await store.usage.fold(days)
             assert no.value.param == "usageKeepDays"
+
+    run(main())
+
+
+def test_what_counts_can_be_taken_from_the_status(tmp_path):
+    async def main():
+        async with open_store(tmp_path) as store:
+            record, _ = await store.keys.add("laptop")
+            mine = {"key_id": record.id, "key_name": "laptop"}
+            store.usage.record(make_row(**mine), counted=False)
+            store.usage.record(make_row(status="cancelled", output_tokens=0, **mine), counted=True)
+            return await store.usage.totals(record.id)
+
+    assert run(main()).requests == 1
+
+
+def test_the_past_of_a_quota_is_exactly_what_was_recorded_before(tmp_path):
+    clock = Clock()
+
+    async def main():
+        async with open_store(tmp_path, clock) as store:
+            record, _ = await store.keys.add("laptop")
+            mine = {"key_id": record.id, "key_name": "laptop"}
+            for age in (5, 7, 100, 2 * DAY_S, 8 * DAY_S, 40 * DAY_S):
+                store.usage.record(make_row(at=NOON - age, total_ms=2_000, **mine))
+            store.usage.record(make_row(at=NOON - 5, status="failed", **mine))
+            store.usage.record(make_row(at=NOON - 5))
+            asking = store.usage.history(record.id, ("minute", "daily", "weekly", "lifetime"))
+            task = asyncio.get_running_loop().create_task(asking)
+            await breathe()
+            store.usage.record(make_row(at=NOON, **mine))
+            told = await task
+            sums = {
+                period: tuple(
+                    sum(getattr(entry.spent, name) for entry in entries)
+                    for name in ("requests", "input_tokens", "output_tokens", "cost")
+                )
+                for period, entries in told.items()
+            }
+            assert sums == {
+                "minute": (2, 20, 10, 0.5),
+                "daily": (3, 30, 15, 0.75),
+                "weekly": (4, 40, 20, 1.0),
+                "lifetime": (6, 60, 30, 1.5),
+            }
+            begun = sorted(entry.at for entry in told["minute"] if entry.spent.requests)
+            assert begun == [NOON - 9, NOON - 7]
+
+    run(main())
+
+
+def test_the_past_of_a_quota_outlives_its_rows(tmp_path):
+    clock = Clock()
+
+    async def main():
+        async with open_store(tmp_path, clock) as store:
+            record, _ = await store.keys.add("laptop")
+            for age in (3, 3, 9):
+                row = make_row(at=NOON - age * DAY_S, key_id=record.id, key_name="laptop")
+                store.usage.record(row)
+            assert await store.usage.fold(1) == 3
+            told = await store.usage.history(record.id, ("weekly", "monthly"))
+            assert [entry.spent.requests for entry in told["weekly"]] == [2]
+            assert sum(entry.spent.requests for entry in told["monthly"]) == 3
+            before = store.usage.epoch
+            await store.restore(await store.backup())
+            assert store.usage.epoch > before
 
     run(main())

@@ -14,7 +14,17 @@ from ocpd.dialects.openai_chat.encode import (
     count_tokens,
     encode_refusal,
 )
-from ocpd.errors import BadRequest, Bug, Gone, OcpdError, Overloaded, Unauthorized, Upstream
+from ocpd.errors import (
+    BadRequest,
+    Bug,
+    Gone,
+    OcpdError,
+    Overloaded,
+    QuotaExceeded,
+    QuotaFacts,
+    Unauthorized,
+    Upstream,
+)
 from ocpd.turn.events import (
     CallBegun,
     CallDelta,
@@ -251,6 +261,18 @@ def test_a_status_has_its_type_of_error(error: OcpdError, kind: str) -> None:
         "type": kind,
         "param": error.param,
         "code": error.code,
+    }
+
+
+def test_a_quota_is_told_with_its_facts() -> None:
+    facts = QuotaFacts("daily", 5, 6, "2h 0m")
+    error = QuotaExceeded("enough", facts, retry_after_s=7)
+    assert msgspec.json.decode(encode_refusal(error))["error"] == {
+        "message": "enough",
+        "type": "quota_exceeded",
+        "param": None,
+        "code": "quota_exceeded",
+        "quota": {"period": "daily", "limit": 5, "used": 6, "resetsIn": "2h 0m"},
     }
 
 

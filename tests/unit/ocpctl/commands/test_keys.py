@@ -23,6 +23,7 @@ def _key(name, **more):
         "note": "",
         "last_used_at": None,
         "role": "user",
+        "weight": None,
         "quota_daily": None,
         "quota_weekly": None,
         "quota_monthly": None,
@@ -170,6 +171,7 @@ def test_one_key_is_shown_in_full_but_for_the_secret(ctl, daemon):
         "Key          ocp_abcd...wxyz\n"
         "State        ✓ active\n"
         "Role         user\n"
+        "Weight       that of the role\n"
         "Created      2026-11-21 11:00:00\n"
         "Last used    never\n"
         "Expires      never\n"
@@ -179,3 +181,31 @@ def test_one_key_is_shown_in_full_but_for_the_secret(ctl, daemon):
         "Quota        daily 50, monthly 0\n"
         "Note         kitchen\n"
     )
+
+
+# Where a key stands.
+
+
+def test_a_key_is_made_with_a_role_and_a_weight(ctl, daemon):
+    daemon.answers["POST /api/keys"] = answered(MADE)
+    assert ctl("keys", "add", "laptop", "--role", "batch", "--weight", "3").code == 0
+    assert daemon.last.json == {"name": "laptop", "role": "batch", "weight": 3}
+
+
+def test_a_key_is_given_another_place_in_the_queue(ctl, daemon):
+    daemon.answers["PATCH /api/keys/laptop"] = answered(_key("laptop", role="owner", weight=7))
+    said = ctl("keys", "set", "laptop", "--role", "owner", "--weight", "7")
+    assert said.out == '✓ Key "laptop" is owner, weight 7\n'
+    assert daemon.last.json == {"role": "owner", "weight": 7}
+
+
+def test_a_key_that_is_set_to_nothing_is_a_misuse(ctl, daemon):
+    assert ctl("keys", "set", "laptop").code == 2
+    assert ctl("keys", "set", "laptop", "--weight", "0").code == 2
+    assert ctl("keys", "set", "laptop", "--role", "king").code == 2
+    assert daemon.heard == []
+
+
+def test_the_list_tells_where_a_key_stands(ctl, daemon):
+    daemon.answers["GET /api/keys"] = answered({"keys": [_key("nightly", role="batch", weight=3)]})
+    assert "batch · weight 3" in ctl("keys").out

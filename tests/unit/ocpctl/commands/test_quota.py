@@ -16,6 +16,7 @@ LIMITS = [
     {"what": "requests", "period": "daily", "limit": 50, "used": 12},
     {"what": "tokens", "period": "weekly", "limit": 100000, "used": 100000},
     {"what": "cost", "period": "monthly", "limit": 5.0, "used": 1.2},
+    {"what": "streams", "period": "at_once", "limit": 3, "used": 1},
 ]
 
 
@@ -29,6 +30,7 @@ def test_every_limit_is_shown_with_what_is_used_of_it(ctl, daemon):
         "  daily                         12  of 50\n"
         "  tokens.weekly             100000  of 100000\n"
         "  cost.monthly               $1.20  of $5.00\n"
+        "  streams                        1  of 3\n"
     )
     assert json.loads(ctl("quota", "laptop", "--json").out) == body
 
