@@ -16,6 +16,7 @@ class Calling:
     ``served`` are the names of tools that run beside the CLI: it sees to their calls."""
 
     def __init__(self, turn: Turn) -> None:
+        self._is_single = turn.calls_as_functions
         self._names = frozenset(wire_name(turn, tool.name) for tool in turn.tools)
         self.served: frozenset[str] = frozenset()
         self._block = -1
@@ -27,6 +28,10 @@ class Calling:
 
     def on_start(self, block: Block, index: int) -> list[Event]:
         """A call begins in block ``index``; nothing comes of one that nobody offered."""
+        if self._is_single and self.ids:
+            # The older form has room for one call only.
+            self.has_stray = True
+            return []
         if block.name not in self._names:
             self.has_stray = self.has_stray or block.name not in self.served
             return []

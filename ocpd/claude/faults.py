@@ -143,7 +143,7 @@ def explain_missing(names: Sequence[str], *, lacks_form: bool) -> BadRequest | N
     """Say that the model would not get these tools, or the form that its answer must have; None if
     it gets all."""
     if lacks_form:
-        return BadRequest(
+        return _quoting(
             "response_format: the Claude CLI does not take this JSON schema",
             code="invalid_json_schema",
             param="response_format",
@@ -151,9 +151,16 @@ def explain_missing(names: Sequence[str], *, lacks_form: bool) -> BadRequest | N
     if not names:
         return None
     shown = ", ".join(names[:_MOST_NAMED])
-    return BadRequest(
+    return _quoting(
         f"tools: the Claude CLI does not take {shown}: look at the JSON schema of its parameters"
         " (names of properties are letters, digits, '_', '.' and '-', 64 at most)",
         code="invalid_tool_schema",
         param="tools",
     )
+
+
+def _quoting(message: str, *, code: str, param: str) -> BadRequest:
+    """Refuse with words of the caller's, which are not for the log."""
+    error = BadRequest(message, code=code, param=param)
+    error.quotes = True
+    return error

@@ -12,10 +12,12 @@ import msgspec
 
 from ocpd.claude.frames import control
 from ocpd.claude.names import wire_name
-from ocpd.turn.request import Sampling, ToolMode, Turn
+from ocpd.turn.request import Sampling, Shape, Tool, ToolMode, Turn
 
 LIMITS = "limits"
 THINKING = "thinking"
+
+_COMBINED = (b'"allOf"', b'"anyOf"', b'"oneOf"')
 
 MIN_THINKING_BUDGET = 1024
 """The least thinking budget the Messages API takes. It must also stay below max_tokens."""
@@ -50,8 +52,11 @@ class Applied(msgspec.Struct, frozen=True):
 def find_limits(turn: Turn, sheet: Sheet, *, is_signed: bool = True) -> Applied:
     """Return what ``turn`` needs. ``is_signed``: the thinking before its calls is still there, with
     the upstream's signature."""
-    body = _choose_tools(turn) | _sample(turn.sampling)
-    wanted, thinks = turn.limits.max_tokens, sheet.thinks
+    body = _choose_tools(turn) | _spell_tools(turn) | _sample(turn.sampling)
+    wanted, thinks, effort = turn.limits.max_tokens, sheet.thinks, sheet.effort
+    if effort is not None and sheet.max_output_tokens is not None:
+        # The setting holds for a turn of the CLI's with some models; this for every request.
+        body, effort = body | {"output_config": {"effort": effort}}, None
     if sheet.thinks_on_budget and not is_signed:
         # A model that thinks on a budget must have thought before each call of a request.
         thinks = False
@@ -63,7 +68,7 @@ def find_limits(turn: Turn, sheet: Sheet, *, is_signed: bool = True) -> Applied:
     elif wanted is not None and sheet.max_output_tokens is not None:
         # The other way the CLI makes the budget fit, and keeps to what the model can.
         body, wanted = {"max_tokens": wanted} | body, None
-    return Applied(wanted, thinks, sheet.effort, _encode(body).decode() if body else None)
+    return Applied(wanted, thinks, effort, _encode(body).decode() if body else None)
 
 
 def write_limits(wanted: Applied, before: Applied) -> bytes:
@@ -106,6 +111,30 @@ def _choose_tools(turn: Turn) -> dict[str, object]:
     if is_free and not turn.tool_policy.parallel:
         choice = {"type": "auto"} | choice | {"disable_parallel_tool_use": True}
     return {"tool_choice": choice} if choice else {}
+
+
+def _spell_tools(turn: Turn) -> dict[str, object]:
+    """Spell the tools anew where the CLI would change them: it makes other characters of some that
+    are not ASCII, and takes apart what is combined at the top of a schema. The list takes the place
+    of the CLI's, so not beside tools of others."""
+    has_others = turn.servers or turn.own_tools or turn.format.shape is not Shape.TEXT
+    if has_others or all(_is_plain(tool) for tool in turn.tools):
+        return {}
+    tools = [
+        {
+            "name": wire_name(turn, tool.name),
+            "description": tool.description,
+            "input_schema": tool.schema,
+        }
+        for tool in turn.tools
+    ]
+    return {"tools": tools}
+
+
+def _is_plain(tool: Tool) -> bool:
+    schema = bytes(tool.schema)
+    is_ascii = tool.description.isascii() and schema.isascii() and b"\\u" not in schema
+    return is_ascii and not any(word in schema for word in _COMBINED)
 
 
 def _spell_choice(turn: Turn) -> dict[str, object]:

@@ -56,6 +56,9 @@ CUTTING = frozenset({StopReason.MAX_TOKENS, StopReason.REFUSAL, StopReason.CONTE
 
 SYNTHETIC = "<synthetic>"
 
+MOST_STRAYS = 5
+"""How many messages of an answer may do nothing but call what nobody offered."""
+
 _GAVE_UP = "error_max_structured_output_retries"
 
 
@@ -80,6 +83,7 @@ class Listener:
         self.is_full = False
         self.awaits_results = False
         self._is_complete = False
+        self._strays = 0
         self.last_retry: Fault | None = None
         self._dropped = False
         self._started = False
@@ -296,8 +300,23 @@ class Listener:
         if self.form is not None and stop not in CUTTING:
             return self._judge(self.form)
         if stop is StopReason.TOOL_USE:
-            return []
+            return self._count_strays()
         return self._finish(stop, cut=stop in CUTTING or not self._is_visible)
+
+    def _count_strays(self) -> list[Event]:
+        """Calls that nobody offered are answered by the CLI; a model that goes on with them would
+        do so without end."""
+        self._strays += self._calling.has_stray
+        if self._strays <= MOST_STRAYS:
+            return []
+        self.over = self.cut = True
+        return [
+            Failed(
+                Upstream(
+                    "the model goes on calling tools that nobody offered", code="unknown_tool_calls"
+                )
+            )
+        ]
 
     def _judge(self, form: Form) -> list[Event]:
         """A message of an answer that must have a form is complete."""
@@ -320,6 +339,9 @@ class Listener:
     def _finish_called(self) -> list[Event]:
         # The CLI answers a call that it cannot read by itself, and goes on.
         self.awaits_results = self._is_complete = not self._calling.is_broken
+        if self.form is not None and self.form.is_call:
+            # The CLI would take the answer that was given before the results.
+            self._calling.has_stray = True
         return self._finish(StopReason.TOOL_USE, cut=self._calling.is_broken)
 
     def _end_before_next(self) -> list[Event]:

@@ -9,7 +9,7 @@ SERVER = "c"
 """What the server of the caller's tools is called."""
 
 _PREFIX = f"mcp__{SERVER}__"
-_MEDDLED = frozenset({"Agent", "Skill", "StructuredOutput", "ToolSearch"})
+_MEDDLED = frozenset({"Agent", "Artifact", "Skill", "StructuredOutput", "ToolSearch"})
 """With a tool of such a name the CLI adds instructions for its own, or leaves the tool out (seen on
 2.1.330)."""
 

@@ -96,7 +96,7 @@ class Session:
         self._outgoing: list[bytes] = []
         self._contents = Contents()
         self._bridge = Bridge()
-        # Of the running turn. What was used for it before calls of it were held is told already.
+        # Of the running turn. What was used before its calls were held is told already.
         self._script = Script()
         self._listener: Listener | None = None
         self._told = Usage()
@@ -222,7 +222,7 @@ class Session:
             events += self._on_frame(frame)
         if too_long is not None:
             fault = Upstream("the Claude CLI sent a line too long", detail=str(too_long))
-            events += self._give_up(fault)
+            events += self.give_up(fault)
         return events
 
     def eof(self, status: int | None) -> list[Event]:
@@ -233,7 +233,7 @@ class Session:
         self._move(Trigger.EXIT)
         if not was_working:
             return []
-        return self._give_up(
+        return self.give_up(
             Died("the Claude CLI ended before the answer did", detail=f"exit status {status}")
         )
 
@@ -310,7 +310,8 @@ class Session:
         if asked.message is None or asked.server_name != SERVER:
             self._outgoing.append(write_unsupported(request_id))
             return []
-        self._outgoing.append(self._bridge.hear(request_id, asked.message))
+        told = None if self._listener is None else self._listener.called
+        self._outgoing.append(self._bridge.hear(request_id, asked.message, told))
         if self._listener is None or asked.message.method != "tools/call":
             return []
         return self._then_hold(self._listener, self._listener.on_called())
@@ -353,7 +354,7 @@ class Session:
         if fault is None:
             return []
         listener.cut = True
-        return self._give_up(fault)
+        return self.give_up(fault)
 
     def _unless_full(self, listener: Listener, events: list[Event]) -> list[Event]:
         if listener.is_full and events:
@@ -375,7 +376,7 @@ class Session:
         self._bridge.clear()
         if self.state is State.CLAIMED:
             if frame.is_error and not self._script.awaits_end:
-                return self._give_up(HistoryRefused("the Claude CLI refused the history"))
+                return self.give_up(HistoryRefused("the Claude CLI refused the history"))
             return self._go_on(listener)
         if self.state is State.HOLDING:
             # It has given up waiting, and nobody knows what it holds now.
@@ -402,7 +403,7 @@ class Session:
         if answer.subtype != "success":
             if answer.request_id == INTERRUPT:
                 return []
-            return self._give_up(
+            return self.give_up(
                 Upstream(f"the Claude CLI refused {answer.request_id}", detail=str(answer.error))
             )
         try:
@@ -412,7 +413,7 @@ class Session:
                 self._on_interrupted(read_cancelled(answer))
             elif answer.request_id == self._script.awaits_answer:
                 if failed := read_failed_servers(answer):
-                    return self._give_up(explain_servers(failed))
+                    return self.give_up(explain_servers(failed))
                 return self._go_on(self._listener)
         except BadFrame:
             self.bad_frames += 1
@@ -437,14 +438,14 @@ class Session:
         if self.state is State.REWINDING:
             self._move(Trigger.SETTLE)
         elif self.state is State.CLAIMED and self.is_spoiled:
-            return self._give_up(
+            return self.give_up(
                 Died("the Claude CLI did not take back a conversation", detail=str(answer.error))
             )
         return self._go_on(self._listener)
 
-    def _give_up(self, error: OcpdError) -> list[Event]:
-        listener = self._listener
-        if listener is None or listener.over:
+    def give_up(self, error: OcpdError) -> list[Event]:
+        """End the turn, if one runs, with ``error``."""
+        if self._listener is None or self._listener.over:
             return []
-        listener.over = True
+        self._listener.over = True
         return [Failed(error)]

@@ -13,7 +13,7 @@ environment of ``argv`` says the rest):
 * Some names are not free: ``names`` has those.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import assert_never
 
 import msgspec
@@ -76,8 +76,11 @@ class Bridge:
         known = frozenset(names)
         return [tool.name for name, tool in self._tools.items() if name not in known]
 
-    def hear(self, request_id: str, message: McpMessage) -> bytes:
-        """Return the answer to what the CLI says; b"" for a call, which is parked."""
+    def hear(
+        self, request_id: str, message: McpMessage, told: Container[str] | None = None
+    ) -> bytes:
+        """Return the answer to what the CLI says; b"" for a call, which is parked. One that is not
+        among those ``told`` (None: all were) is refused: its caller would never hear of it."""
         match message.method:
             case "initialize":
                 return _reply(request_id, message, _introduce(message))
@@ -85,6 +88,8 @@ class Bridge:
                 tools = [_describe(name, tool) for name, tool in self._tools.items()]
                 return _reply(request_id, message, {"tools": tools})
             case "tools/call" if message.id is not None:
+                if told is not None and message.params.meta.tool_use_id not in told:
+                    return _refuse(request_id, message.id)
                 self.parked[message.params.meta.tool_use_id] = Parked(request_id, message.id)
                 return b""
             case "notifications/cancelled":

@@ -106,7 +106,7 @@ class Ledger:
             fields |= {
                 "status": outcome.error.status,
                 "code": outcome.error.code,
-                "error": outcome.error.message,
+                "error": tell_safely(outcome.error),
                 "detail": outcome.error.detail,
             }
         level = logging.WARNING if outcome.error is not None else logging.INFO

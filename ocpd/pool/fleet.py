@@ -256,7 +256,9 @@ class Fleet:
             self._backoff.succeed()
             asyncio.get_running_loop().call_later(REPLACE_AFTER_S, self.replan)
             return
-        is_early = not child.session.asked_upstream and child.id not in self.retiring
+        # One that we killed before it could ask did nothing wrong.
+        is_ours = child.session.must_kill or child.id in self.retiring
+        is_early = not child.session.asked_upstream and not is_ours
         entry = self.roster.get(child.id)
         # One that is leased goes when it is given back, one that starts when it has.
         if entry is not None and entry.place in (Place.PARKED, Place.RESTING):

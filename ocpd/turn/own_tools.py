@@ -15,6 +15,7 @@ MOST_TOOLS = 64
 
 UNFIT = frozenset(
     {
+        "Agent",
         "CronCreate",
         "CronDelete",
         "CronList",

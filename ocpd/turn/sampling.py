@@ -73,12 +73,23 @@ def _ignore(turn: Turn, *fields: str) -> Turn:
 
 
 def settle_form(turn: Turn) -> Turn:
-    """Return ``turn`` without its stop strings if its answer must have a form: half of a JSON text
-    is none. They are named as ignored.
+    """Return ``turn`` without what does not go with an answer that must have a form: stop strings
+    (half of a JSON text is none) and a call that must be made are named as ignored; tools that must
+    not be called are left out.
 
     Raises BadRequest for a schema that cannot be used.
     """
-    if find_checker(turn.format) is None or not turn.limits.stop:
+    if find_checker(turn.format) is None:
+        return turn
+    policy = turn.tool_policy
+    if policy.mode is ToolMode.NONE:
+        # Else the call that gives the answer would be forbidden too.
+        turn = msgspec.structs.replace(turn, tools=(), tool_policy=ToolPolicy())
+    elif policy.mode is ToolMode.REQUIRED:
+        # That call would do for it.
+        free = ToolPolicy(ToolMode.AUTO, parallel=policy.parallel)
+        turn = msgspec.structs.replace(_ignore(turn, "tool_choice"), tool_policy=free)
+    if not turn.limits.stop:
         return turn
     limits = msgspec.structs.replace(turn.limits, stop=())
     return msgspec.structs.replace(_ignore(turn, "stop"), limits=limits)

@@ -147,12 +147,15 @@ def list_ignored(request: wire.Request, tools: Sequence[Tool]) -> tuple[str, ...
     bias = read_small(request.logit_bias, _BIAS, "logit_bias")
     effects: dict[str, object] = {
         "frequency_penalty": request.frequency_penalty,
+        "functions": bool(request.functions) and bool(request.tools),
         "logit_bias": bias,
         "prediction": is_given(request.prediction),
         "presence_penalty": request.presence_penalty,
         "seed": request.seed is not None,
         "service_tier": request.service_tier not in (None, "auto", "default"),
         "tools.strict": any(tool.strict for tool in tools),
+        "thinking": is_given(request.thinking),
         "verbosity": request.verbosity,
+        "web_search_options": is_given(request.web_search_options),
     }
     return tuple(field for field, asked in effects.items() if asked)

@@ -203,6 +203,8 @@ class Request(msgspec.Struct, gc=False):
     reasoning_effort: str | None = None
     reasoning: Reasoning | None = None
     verbosity: str | None = None
+    thinking: msgspec.Raw = ABSENT
+    web_search_options: msgspec.Raw = ABSENT
     service_tier: str | None = None
     # What it may call.
     tools: list[Tool] | None = None

@@ -101,7 +101,7 @@ def test_a_request_as_this_client_sends_it_is_read(client: str) -> None:
 
 def test_every_optional_field_may_be_null() -> None:
     raws = {"input", "prompt", "audio", "prediction", "modalities", "stop", "logit_bias"}
-    raws |= {"metadata"}
+    raws |= {"metadata", "thinking", "web_search_options"}
     fields = dict.fromkeys(wire.Request.__struct_encode_fields__)
     request = msgspec.json.decode(msgspec.json.encode(fields), type=wire.Request)
     for field in fields:
