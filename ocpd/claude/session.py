@@ -185,7 +185,6 @@ class Session:
             self._outgoing.append(write_interrupt())
             self._drop_listener()
         elif self.state is State.CLAIMED:
-            # The prompt is not out yet, and now never will be.
             self._cancelled = True
             self._script.clear()
             self.stop()
