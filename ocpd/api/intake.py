@@ -15,6 +15,7 @@ from ocpd.http.message import Headers, Request
 from ocpd.models import Model, Models, Resolved
 from ocpd.settings.values import Settings
 from ocpd.turn.attachments import Caps, check_attachments
+from ocpd.turn.cachekey import has_cache_control
 from ocpd.turn.caller import Caller
 from ocpd.turn.calls import pair_calls
 from ocpd.turn.effort import LEFT_TO_MODEL, Effort, choose_default, choose_effort
@@ -77,6 +78,8 @@ class Intake:
             return choose_servers(registry, asked, field, caller.servers)
 
         turn = self._dialect.decode(body, _context(request.headers, turn_id, resolve, choose))
+        if has_cache_control(body):
+            turn = msgspec.structs.replace(turn, has_cache_control=True)
         turn = settle_form(turn)
         check_attachments(turn, _caps(settings))
         turn = give_tools(turn, settings, caller.own_tools)

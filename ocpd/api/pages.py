@@ -39,9 +39,11 @@ EXPOSED = ", ".join(
             for of in ("requests", "tokens")
         ),
         "x-ratelimit-window",
+        "x-ocpd-plan-warning",
         "x-should-retry",
         "x-ocpd-ignored",
         "x-ocpd-truncated",
+        "x-ocpd-cache",
         "x-ocpd-version",
         "x-proxy-unsupported",
     )

@@ -7,6 +7,7 @@ is ``telling``'s.
 import contextlib
 import logging
 import secrets
+from collections.abc import AsyncGenerator
 
 import msgspec
 
@@ -16,6 +17,7 @@ from ocpd.api.presence import Presence
 from ocpd.api.sessions import Session, Sessions
 from ocpd.api.telling import Telling
 from ocpd.dialects.interface import Dialect
+from ocpd.dispatch.encore import Encore, Note
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.job import Job
 from ocpd.errors import OcpdError
@@ -27,6 +29,9 @@ from ocpd.turn.events import Event, Finished, StopReason
 from ocpd.turn.request import Message, TurnId
 
 _log = logging.getLogger("ocpd.turn")
+
+CACHE_HEADER = "x-ocpd-cache"
+"""``hit`` or ``miss``, while answers may be given again."""
 
 KEEP_S = 5.0
 """Longest time that keeping a named conversation may hold up the end of its turn."""
@@ -45,12 +50,15 @@ class Turns:
         sessions: Sessions,
         intake: Intake,
         presence: Presence | None = None,
+        encore: Encore | None = None,
     ) -> None:
+        """``encore`` must be of ``hall``; None: every answer is made."""
         self._dialect = dialect
         self._hall = hall
         self._sessions = sessions
         self._intake = intake
         self._presence = presence or Presence(lambda: True)
+        self._encore = encore
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request. Cancelled when the client leaves; that interrupts the turn."""
@@ -95,19 +103,33 @@ class Turns:
 
     async def _run(self, telling: Telling, job: Job, session: Session | None = None) -> None:
         said = Said()
+        marks: list[tuple[str, str]] = []
+
+        def add_headers() -> None:
+            if not telling.has_begun:
+                telling.add_headers((*self._hall.quota_headers(job), *marks))
+
+        def note(word: str) -> None:
+            marks.append((CACHE_HEADER, word))
+            add_headers()
+
         telling.settle(job.turn)
-        telling.add_headers(self._hall.quota_headers(job))
-        async with contextlib.aclosing(self._hall.run(job, self._dialect.name)) as batches:
+        add_headers()
+        async with contextlib.aclosing(self._pull(job, note)) as batches:
             async for batch in batches:
                 said.hear(batch)
-                if not telling.has_begun:
-                    telling.add_headers(self._hall.quota_headers(job))
+                add_headers()
                 if session is not None and said.whole is not None:
                     # Before the last bytes: whoever reads them may go on at once. And to its end,
                     # also if the client leaves.
                     await finish(_keep(session, said.whole), KEEP_S)
                 await telling.tell(batch)
         await telling.end()
+
+    def _pull(self, job: Job, note: Note) -> AsyncGenerator[list[Event], None]:
+        if self._encore is None:
+            return self._hall.run(job, self._dialect.name)
+        return self._encore.run(job, self._dialect.name, note)
 
     async def _refuse(self, exchange: Exchange, error: OcpdError, turn_id: TurnId) -> None:
         plain = refusal(error)

@@ -9,12 +9,13 @@ assistant message after it may only be written once that message's ``result`` ca
 mixes up their order (measured on 2.1.329).
 """
 
+import re
 from typing import assert_never
 
 import msgspec
 
 from ocpd.claude.frames import encode_line
-from ocpd.claude.tools import legal_calls
+from ocpd.claude.tools import NO_OUTPUT, legal_calls
 from ocpd.errors import Bug
 from ocpd.turn.attachments import PLAIN, text_of
 from ocpd.turn.blank import is_blank
@@ -36,6 +37,8 @@ from ocpd.turn.request import (
 SPEAKS_FIRST = "<system-reminder>The assistant speaks first.</system-reminder>"
 """The upstream wants a user message before any of the assistant's; a chat that begins with a
 greeting has none."""
+
+_NO_OUTPUT = re.compile(re.escape(NO_OUTPUT).replace(r"\{\}", r"\S+"))
 
 INVENTED = -1
 """The place of a message that is not in the turn."""
@@ -174,10 +177,16 @@ def _call(part: ToolUse) -> dict[str, object]:
 
 
 def _result(part: ToolResult) -> dict[str, object]:
+    content: object = [block for piece in part.content for block in _blocks(piece)]
+    match part.content:
+        case (Text(text=text),) if _NO_OUTPUT.fullmatch(text):
+            content = text
+        case _:
+            pass
     block: dict[str, object] = {
         "type": "tool_result",
         "tool_use_id": part.id,
-        "content": [block for piece in part.content for block in _blocks(piece)],
+        "content": content,
     }
     return block | {"is_error": True} if part.is_error else block
 

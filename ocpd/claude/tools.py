@@ -13,6 +13,7 @@ environment of ``argv`` says the rest):
 * Some names are not free: ``names`` has those.
 """
 
+import re
 from collections.abc import Container, Sequence
 from typing import assert_never
 
@@ -25,12 +26,16 @@ from ocpd.turn.blank import is_trimmed
 from ocpd.turn.calls import calls_of, plain_id, results_of
 from ocpd.turn.request import Image, Message, Part, Text, Tool, ToolResult, ToolUse, Turn
 
+NO_OUTPUT = "({} completed with no output)"
+"""What the CLI says of a tool that answered nothing."""
+
 MOST_CHARS = 500_000
 """What the CLI passes on of one result at most, whatever it is told."""
 
 _MOST_ERROR_CHARS = 5_000
 """It cuts the middle out of errors of more than 11,024 characters."""
 
+_NUMBERED = re.compile(r"_(?=[0-9]+$)")
 _METHOD_NOT_FOUND = -32601
 _LEGAL = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
@@ -41,14 +46,16 @@ def legal_calls(turn: Turn) -> tuple[Message, ...]:
     use ids and names of another model's."""
     seen: set[str] = set()
     ids: dict[str, str] = {}
+    names: dict[str, str] = {}
     found: list[Message] = []
     for message in turn.messages:
         calls = calls_of(message)
         if calls:
             ids = {plain_id(call.id): _legal_id(call.id, seen) for call in calls}
+            names = {plain_id(call.id): wire_name(turn, _legal(call.name)) for call in calls}
         parts = message.parts
         if calls or results_of(message):
-            parts = tuple(_rename(part, ids, turn) for part in parts)
+            parts = tuple(_rename(part, ids, names) for part in parts)
         found.append(Message(message.role, parts))
     return tuple(found)
 
@@ -196,11 +203,12 @@ def _count(text: str) -> int:
 
 
 def _legal_id(name: str, seen: set[str]) -> str:
-    legal = _legal(name)
+    # Beside an id X the CLI loses the result of X_<digits> (seen on 2.1.330).
+    legal = _NUMBERED.sub("-", _legal(name))
     found, count = legal, 1
     while found in seen:
         count += 1
-        found = f"{legal}_{count}"
+        found = f"{legal}-{count}"
     seen.add(found)
     return found
 
@@ -209,12 +217,17 @@ def _legal(name: str) -> str:
     return "".join(character if character in _LEGAL else "_" for character in name) or "call"
 
 
-def _rename(part: Part, ids: dict[str, str], turn: Turn) -> Part:
+def _rename(part: Part, ids: dict[str, str], names: dict[str, str]) -> Part:
     match part:
         case ToolUse():
-            name = wire_name(turn, _legal(part.name))
-            return msgspec.structs.replace(part, id=ids[plain_id(part.id)], name=name)
+            key = plain_id(part.id)
+            return msgspec.structs.replace(part, id=ids[key], name=names[key])
         case ToolResult():
-            return msgspec.structs.replace(part, id=ids.get(plain_id(part.id), part.id))
+            key = plain_id(part.id)
+            content = part.content
+            if not content and not part.is_error and key in names:
+                # As the CLI has it for the result of a call that was held.
+                content = (Text(NO_OUTPUT.format(names[key])),)
+            return msgspec.structs.replace(part, id=ids.get(key, part.id), content=content)
         case _:
             return part

@@ -15,6 +15,7 @@ from ocpd.pool.allowance import ask_allowance
 from ocpd.pool.login import Login
 from ocpd.pool.pool import Pool
 from ocpd.settings.values import Settings
+from ocpd.store.cache import CacheTable
 from ocpd.store.conversations import Conversations
 from ocpd.store.plan import PlanBook
 from ocpd.store.usage import UsageBook
@@ -58,6 +59,16 @@ async def expire_sessions(book: Conversations, settings: Callable[[], Settings])
         with contextlib.suppress(OcpdError):
             await book.expire(ttl_s)
         await _pass_time(min(max(ttl_s, 1.0), SWEEP_S))
+
+
+async def expire_answers(cache: CacheTable, settings: Callable[[], Settings]) -> None:
+    """Forget answers that are too old to be given again, now and every some minutes, for ever.
+    Without a cacheTTL that is all of them."""
+    while True:
+        # Trouble with the file: they are still there next time, and nobody is given them.
+        with contextlib.suppress(OcpdError):
+            await cache.expire(settings().cache_ttl_ms / 1000)
+        await _pass_time(SWEEP_S)
 
 
 async def _pass_time(seconds: float) -> None:

@@ -21,7 +21,7 @@ from ocpd.api.presence import Presence
 from ocpd.api.routes import face_world, front_door
 from ocpd.api.sessions import Sessions
 from ocpd.api.turns import Turns
-from ocpd.daemon.chores import PlanWatch, expire_sessions, fold_usage, watch_login
+from ocpd.daemon.chores import PlanWatch, expire_answers, expire_sessions, fold_usage, watch_login
 from ocpd.daemon.live import Live, Parts, Surroundings
 from ocpd.daemon.office import Office, Supplies, furnish, known_tokens
 from ocpd.daemon.start import (
@@ -35,11 +35,19 @@ from ocpd.daemon.start import (
     read_files,
 )
 from ocpd.daemon.state import Daemon, Handles, State
-from ocpd.daemon.tuning import anonymous_quota, client_limits, pool_limits, queue_wait_s, turn_times
+from ocpd.daemon.tuning import (
+    anonymous_quota,
+    client_limits,
+    plan_rules,
+    pool_limits,
+    queue_wait_s,
+    turn_times,
+)
 from ocpd.daemon.version import VERSION
 from ocpd.dialects.openai_chat.dialect import OPENAI_CHAT
 from ocpd.dispatch.admission import Admission
-from ocpd.dispatch.bookkeeping import does_count, note_plan, usage_row
+from ocpd.dispatch.bookkeeping import does_count, usage_row
+from ocpd.dispatch.encore import Encore
 from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.ledger import Ledger
@@ -100,6 +108,7 @@ async def open_daemon(start: Start) -> AsyncIterator[Daemon]:
         chores.spawn(watch_login(rooms.login, lambda: live.settings), "login watch")
         chores.spawn(fold_usage(rooms.store.usage, lambda: live.settings), "usage folding")
         chores.spawn(expire_sessions(rooms.store.conversations, lambda: live.settings), "sessions")
+        chores.spawn(expire_answers(rooms.store.cache, lambda: live.settings), "answers")
         daemon.move(State.READY)
         try:
             yield daemon
@@ -124,15 +133,7 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
         has_token=VARIABLE in environment,
         timeout_s=settings.auth_check_timeout_ms / 1000,
     )
-    pool = await stack.enter_async_context(
-        Pool(
-            probe,
-            environment,
-            state,
-            pool_limits(settings),
-            on_limit=lambda info: note_plan(store.plan, info, wall_clock()),
-        )
-    )
+    pool = await stack.enter_async_context(Pool(probe, environment, state, pool_limits(settings)))
     admission = Admission(
         settings.max_concurrent,
         settings.max_queue,
@@ -140,6 +141,7 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
         queue_wait_s(settings),
     )
     gate = Gate(store.quotas, store.usage, store.plan, anonymous_quota(settings))
+    gate.guard.rules = plan_rules(settings)
     ledger = Ledger(lambda outcome: _keep(store, login, gate, outcome))
     return Rooms(
         loaded=loaded,
@@ -168,9 +170,12 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
     sessions = Sessions(rooms.store.conversations, lambda: live.settings.session_ttl_ms / 1000)
     conditions = Conditions(live.settings, live.models, live.registry)
     intake = Intake(OPENAI_CHAT, entry.doorkeeper.admit, conditions)
-    turns = Turns(OPENAI_CHAT, rooms.hall, sessions, intake, entry.presence)
+    encore = await stack.enter_async_context(
+        Encore(rooms.hall, rooms.store.cache, lambda: live.settings.cache_ttl_ms / 1000)
+    )
+    turns = Turns(OPENAI_CHAT, rooms.hall, sessions, intake, entry.presence, encore)
     listing = Listing(live.models, int(wall_clock()), entry.doorkeeper.admit)
-    office = _furnish(start, rooms, health, door, entry)
+    office = _furnish(start, rooms, health, door, entry, encore)
     router = Router([*front_door(turns, listing, health, entry.doorkeeper), *office.routes])
     headers = (VERSION_HEADER, DEMO_HEADER) if start.lane.demo else (VERSION_HEADER,)
     server = await stack.enter_async_context(
@@ -237,7 +242,9 @@ def _health_sources(rooms: Rooms, doorkeeper: Doorkeeper) -> Sources:
     )
 
 
-def _furnish(start: Start, rooms: Rooms, health: Health, door: Door, entry: Entry) -> Office:
+def _furnish(
+    start: Start, rooms: Rooms, health: Health, door: Door, entry: Entry, encore: Encore
+) -> Office:
     live = rooms.live
     plan = PlanWatch(rooms.pool, rooms.login, rooms.store.plan, rooms.chores)
     return furnish(
@@ -253,6 +260,7 @@ def _furnish(start: Start, rooms: Rooms, health: Health, door: Door, entry: Entr
             note_look=plan.note_look,
             forget_resting=rooms.pool.forget,
             count_running=rooms.gate.count_running,
+            crowd=encore.crowd,
             group=door.group,
             tokens=entry.tokens,
             sentry=entry.sentry,

@@ -16,7 +16,13 @@ from ocpd.api.listing import Listing
 from ocpd.claude.argv import build_environment
 from ocpd.daemon.registry import read_registry
 from ocpd.daemon.start import CannotListen, Files, Start, check_start, find_names, read_files
-from ocpd.daemon.tuning import anonymous_quota, client_limits, pool_limits, queue_wait_s
+from ocpd.daemon.tuning import (
+    anonymous_quota,
+    client_limits,
+    plan_rules,
+    pool_limits,
+    queue_wait_s,
+)
 from ocpd.daemon.version import VERSION
 from ocpd.dispatch.admission import Admission
 from ocpd.dispatch.gate import Gate
@@ -139,6 +145,7 @@ class Live:
         parts.admission.retry_after_s = settings.queue_retry_after_s
         parts.admission.wait_s = queue_wait_s(settings)
         parts.gate.anonymous = anonymous_quota(settings)
+        parts.gate.guard.rules = plan_rules(settings)
         parts.login.timeout_s = settings.auth_check_timeout_ms / 1000
         parts.pool.change_limits(pool_limits(settings))
         self._server.change_limits(client_limits(settings))

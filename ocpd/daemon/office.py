@@ -50,7 +50,8 @@ def known_tokens(start: Start, store: Store) -> KnownTokens:
 class Supplies(msgspec.Struct, frozen=True):
     """What the back door needs of the house. ``group`` may use the Unix socket beside its owner;
     ``note_look`` is told that somebody looked at a stale plan; ``count_running`` tells how many
-    requests of a key wait or run."""
+    requests of a key wait or run, ``crowd`` how many answers are being made that may be given
+    again, and how many callers wait for one that another makes."""
 
     start: Start
     loaded: Loaded
@@ -63,6 +64,7 @@ class Supplies(msgspec.Struct, frozen=True):
     note_look: Callable[[], None]
     forget_resting: Callable[[], int]
     count_running: Callable[[int], int]
+    crowd: Callable[[], tuple[int, int]]
     group: str | None
     tokens: KnownTokens
     sentry: Sentry
@@ -100,7 +102,7 @@ def furnish(s: Supplies) -> Office:
         knobs=Knobs(desk, journal),
         logs=logs,
         sessions=Sessions(sessions, journal),
-        cache=Cache(store.cache, journal),
+        cache=Cache(store.cache, journal, s.crowd),
         backup=Backup(
             store, Takeover(store, desk, live.resolve), lambda: _follow_restored(desk, s), journal
         ),

@@ -8,6 +8,7 @@ from ocpd.dispatch.job import TimeLimits
 from ocpd.http.connection import Limits
 from ocpd.pool.fleet import PoolLimits
 from ocpd.pool.footprint import half_of_ram_mb
+from ocpd.sched.planguard import Mode, Rules, StopAt
 from ocpd.sched.seating import Room
 from ocpd.sched.staffing import SpareLimits
 from ocpd.settings.values import Settings
@@ -53,6 +54,19 @@ def anonymous_quota(settings: Settings) -> AnonymousQuota | None:
     if settings.anonymous_quota < 0:
         return None
     return AnonymousQuota(settings.anonymous_quota, settings.anonymous_quota_per == "address")
+
+
+def plan_rules(settings: Settings) -> Rules:
+    """How much of the plan may be used, and by whom."""
+    return Rules(
+        mode=Mode(settings.plan_guard),
+        plan_only=settings.plan_only,
+        stop_at=StopAt(
+            owner=settings.plan_stop_at_owner,
+            user=settings.plan_stop_at_user,
+            batch=settings.plan_stop_at_batch,
+        ),
+    )
 
 
 def client_limits(settings: Settings) -> Limits:

@@ -9,10 +9,12 @@ import math
 from collections.abc import Callable
 
 from ocpd.aio import steady_clock, wall_clock
+from ocpd.claude.wire import RateLimitInfo
+from ocpd.dispatch.guard import PlanGuard
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.recall import Recall
 from ocpd.errors import OcpdError, Upstream
-from ocpd.pool.child import Child
+from ocpd.pool.child import Child, ignore_limit
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience, settle
 from ocpd.turn.events import Event, Failed, Started
@@ -37,6 +39,8 @@ class Run:
         self._idle: asyncio.TimerHandle | None = None
         self._idle_s = 0.0
         self._is_heard = False
+        self._is_stopped = False
+        self._is_charged = False
         self.on_late: Callable[[list[Event]], None] = lambda _: None
 
     def set_clocks(self, limits: TimeLimits, first_by: float, deadline: float) -> None:
@@ -104,11 +108,29 @@ class Run:
 
     def _time_out(self, error: Upstream) -> None:
         self._child.time_out(error)
+        self._end_unheard()
+
+    def watch_plan(self, guard: PlanGuard) -> None:
+        """Let ``guard`` hear what the process says of the plan, and end the turn if it must. An
+        answer that is complete by then is paid for, and stays."""
+
+        def hear(info: RateLimitInfo) -> None:
+            error = guard.hear(info)
+            # It says so once: only a new process would say it again of the next turn.
+            self._is_charged = info.isUsingOverage and error is not None
+            if error is not None and not self._is_stopped:
+                self._child.fail(error)
+                self._end_unheard()
+
+        self._child.on_limit = hear
+
+    def _end_unheard(self) -> None:
         if not self._is_heard:
             self.on_late(self._take_in(self._child.take_nowait()))
 
     def stop_clocks(self) -> None:
         """The turn is over for the caller: no time limit can end it any more."""
+        self._is_stopped = True
         self._idle_s = 0.0
         for timer in (self._first, self._idle, self._total):
             if timer is not None:
@@ -133,18 +155,24 @@ class Run:
         self.stop_clocks()
         if self._record.closed_at is None:
             self._record.closed_at = steady_clock()
-            self._pool.give_back(self._child, self._recall.memory())
+            self._child.on_limit = ignore_limit
+            self._pool.give_back(self._child, None if self._is_charged else self._recall.memory())
 
 
 async def open_attempt(
-    pool: Pool, job: Job, outcome: Outcome, limits: TimeLimits, deadline: float
+    pool: Pool,
+    job: Job,
+    outcome: Outcome,
+    limits: TimeLimits,
+    deadline: float,
+    guard: PlanGuard | None = None,
 ) -> Run:
     """Lease a child and give it the turn. ``deadline`` is on the steady clock. The first event is
     due ``limits.first_byte_s`` after the turn got its first process: until then it waits, for a
     place, or for a tool on this machine that is still at work in the process it wants.
 
     A second attempt takes none that has served before. Raises Upstream or Overloaded when there
-    is no child to be had.
+    is no child to be had, and what ``guard`` raises if the plan allows no turn any more.
     """
     recall = Recall(job)
     try:
@@ -160,8 +188,16 @@ async def open_attempt(
             code="timeout",
         ) from error
     child = lease.child
+    if guard is not None:
+        try:
+            guard.check(job.caller)
+        except BaseException:
+            pool.give_back(child)
+            raise
     record = outcome.open_attempt(int(child.id), steady_clock(), lease.source)
     run = Run(pool, child, record, recall)
+    if guard is not None:
+        run.watch_plan(guard)
     try:
         if lease.keep is None:
             child.claim(job.turn, job.sheet)

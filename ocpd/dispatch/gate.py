@@ -12,6 +12,7 @@ import msgspec
 
 from ocpd.aio import wall_clock
 from ocpd.dispatch.bookkeeping import does_count, spent_of
+from ocpd.dispatch.guard import PlanGuard
 from ocpd.dispatch.job import Job
 from ocpd.dispatch.notice import Headers, refuse, tell_plan, tell_standing
 from ocpd.errors import Refused
@@ -50,7 +51,8 @@ class Subject(msgspec.Struct, frozen=True):
 
 class Gate:
     """Admits turns under quotas. ``settle`` must hear of every outcome whose job entered, in the
-    same step in which its row is recorded. ``anonymous`` may change at any time."""
+    same step in which its row is recorded. ``anonymous`` may change at any time. ``guard`` judges
+    by the plan, whatever the quotas are."""
 
     def __init__(
         self,
@@ -72,6 +74,7 @@ class Gate:
         self._addresses: set[AccountId] = set()
         self._day = 0
         self.anonymous = anonymous
+        self.guard = PlanGuard(plan, clock=clock)
 
     def __repr__(self) -> str:
         return f"Gate({self._meter})"
@@ -79,15 +82,29 @@ class Gate:
     async def enter(self, job: Job) -> None:
         """Set aside what the turn may use, or refuse it. ``settle`` ends what was set aside.
 
-        Raises Refused ``model_not_allowed`` and QuotaExceeded (429). Raises Overloaded
-        ``store_unavailable`` (503) if a limited key's usage cannot be read. Cancelled: nothing is
-        set aside.
+        Raises Refused ``model_not_allowed``, QuotaExceeded (429), and what the plan guard raises.
+        Raises Overloaded ``store_unavailable`` (503) if a limited key's usage cannot be read.
+        Cancelled: nothing is set aside.
         """
+        check_model(job.caller, job.turn.model)
+        self.guard.check(job.caller)
+        reservation = await self._reserve(job)
+        if reservation is not None:
+            self._open[job.turn.id] = (job.caller.key_id, reservation)
+
+    async def check(self, job: Job) -> None:
+        """Raise what ``enter`` would raise now of models and quotas, and set nothing aside: for an
+        answer that is there already, and costs nothing of the plan."""
+        check_model(job.caller, job.turn.model)
+        reservation = await self._reserve(job)
+        if reservation is not None:
+            self._meter.release(reservation)
+
+    async def _reserve(self, job: Job) -> Reservation | None:
         caller = job.caller
-        check_model(caller, job.turn.model)
         subject = self._find_subject(caller)
         if subject is None:
-            return
+            return None
         while not self._is_known(subject):
             await self._load(subject)
             # Limits may have changed meanwhile.
@@ -97,7 +114,7 @@ class Gate:
         answer = self._meter.reserve(subject.account, subject.limits, estimate, now)
         if isinstance(answer, Denial):
             raise refuse(answer, subject.name, self._standing(subject, now), now)
-        self._open[job.turn.id] = (caller.key_id, answer)
+        return answer
 
     def settle(self, outcome: Outcome) -> None:
         """End what was set aside for a turn that is over; nothing if it never entered."""
@@ -110,11 +127,13 @@ class Gate:
             self._meter.release(reservation)
 
     def headers(self, caller: Caller) -> Headers:
-        """Return how the caller's quota stands now, else the plan: ``x-ratelimit-*``."""
+        """Return how the caller's quota stands now, else the plan: ``x-ratelimit-*``, and
+        a warning if the plan is nearly used up."""
         now = self._clock()
         subject = self._find_subject(caller)
         told = () if subject is None else self._standing(subject, now)
-        return told or tell_plan(self._plan.latest().values(), now)
+        told = told or tell_plan(self._plan.latest().values(), now)
+        return (*told, *self.guard.headers(caller))
 
     def count_running(self, key_id: int) -> int:
         """Return how many turns of a key wait or run now."""

@@ -112,6 +112,15 @@ class Hall:
         """Return the headers that tell ``job``'s caller how its quota stands now."""
         return () if self._gate is None else self._gate.headers(job.caller)
 
+    async def is_open_to(self, job: Job) -> bool:
+        """Whether ``run`` would let ``job``'s caller in now, whose quota this does not touch."""
+        try:
+            if self._gate is not None:
+                await self._gate.check(job)
+        except OcpdError:
+            return False
+        return True
+
     async def wait_idle(self) -> None:
         """Wait until no ended turn is left to be settled."""
         await self._nursery.wait_idle()
@@ -152,6 +161,7 @@ class Hall:
             if self._gate is not None:
                 await self._gate.enter(job)
             place = await self._admission.enter(outcome.caller)
+            self._check_plan(outcome, place)
         except OcpdError as error:
             self._ledger.close(outcome, TurnState.REFUSED, error)
             raise
@@ -162,12 +172,23 @@ class Hall:
         outcome.admitted_at = steady_clock()
         return place
 
+    def _check_plan(self, outcome: Outcome, place: Place) -> None:
+        """Once more: it may have waited for long."""
+        if self._gate is None:
+            return
+        try:
+            self._gate.guard.check(outcome.caller)
+        except BaseException:
+            place.release()
+            raise
+
     async def _begin(
         self, job: Job, walk: _Walk, limits: TimeLimits, deadline: float
     ) -> tuple[Run, list[Event]]:
         """Attempt until something was said; returns what."""
         while True:
-            run = await open_attempt(self._pool, job, walk.outcome, limits, deadline)
+            guard = None if self._gate is None else self._gate.guard
+            run = await open_attempt(self._pool, job, walk.outcome, limits, deadline, guard)
             walk.run = run
             if walk.outcome.state is TurnState.ADMITTED:
                 walk.outcome.move(TurnState.RUNNING)

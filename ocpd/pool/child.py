@@ -19,7 +19,8 @@ from ocpd.aio import steady_clock
 from ocpd.claude.lifecycle import State
 from ocpd.claude.limits import Sheet
 from ocpd.claude.session import Session
-from ocpd.errors import Died, Upstream
+from ocpd.claude.wire import RateLimitInfo
+from ocpd.errors import Died, OcpdError, Upstream
 from ocpd.pool.process import Process
 from ocpd.sched.staffing import ChildId
 from ocpd.turn.events import Event, Failed
@@ -35,6 +36,10 @@ ORPHAN_PIPE_S = 0.5
 a broken CLI may close it and live on."""
 
 
+def ignore_limit(_: RateLimitInfo) -> None:
+    """Nobody wants to know what it says of the plan."""
+
+
 class Spec(msgspec.Struct, frozen=True):
     """How to start a child: everything but the model is the same for all."""
 
@@ -46,13 +51,17 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 class Child:
-    """A running process. Made by ``spawn``; ended by ``pool.reaper`` and nobody else."""
+    """A running process. Made by ``spawn``; ended by ``pool.reaper`` and nobody else.
+
+    ``on_limit`` hears at once what it says of the plan; whoever leases it may listen.
+    """
 
     def __init__(self, child_id: ChildId, spec: Spec, on_change: Callable[["Child"], None]) -> None:
         self.id = child_id
         self.model = spec.model
         self.session = Session(spec.model, spec.sign_in)
         self.ended = asyncio.Event()
+        self.on_limit: Callable[[RateLimitInfo], None] = ignore_limit
         self._heard_at = 0.0
         self._on_change = on_change
         self._process: Process | None = None
@@ -152,6 +161,10 @@ class Child:
         """End its turn with ``error`` as the last event."""
         self._deliver(self.session.time_out(error))
 
+    def fail(self, error: OcpdError) -> None:
+        """End its turn with ``error`` as the last event, whatever the CLI is at."""
+        self._deliver(self.session.give_up(error))
+
     async def next_batch(self) -> list[Event]:
         """Wait for events and return all there are.
 
@@ -189,7 +202,7 @@ class Child:
 
     def stdout_received(self, data: bytes) -> None:
         """Read what the child wrote."""
-        before = self.session.pulse
+        before, limit_before = self.session.pulse, self.session.limit
         events = self.session.receive(data)
         if self.session.pulse != before:
             self._note_life()
@@ -203,6 +216,8 @@ class Child:
         if self.session.asked_upstream and not self._asked:
             self._asked = True
             self._on_change(self)
+        if self.session.limit is not None and self.session.limit is not limit_before:
+            self.on_limit(self.session.limit)
 
     def stderr_received(self, data: bytes) -> None:
         """Keep the end of what the child complains about."""

@@ -7,14 +7,14 @@ What may live here: giving processes out and taking them back. Their coming and 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import assert_never
 
 import msgspec
 
 from ocpd.aio import steady_clock, wall_clock
-from ocpd.claude.wire import OfferedModel, RateLimitInfo
+from ocpd.claude.wire import OfferedModel
 from ocpd.errors import Overloaded
 from ocpd.pool.child import Child
 from ocpd.pool.fleet import Fleet, Hooks, PoolLimits
@@ -70,11 +70,9 @@ class Pool:
         state_directory: Path,
         limits: PoolLimits,
         patience: Patience | None = None,
-        on_limit: Callable[[RateLimitInfo], None] = lambda _: None,
     ) -> None:
         self._probe = probe
         self._patience = patience or Patience()
-        self._on_limit = on_limit
         self._waiting = Waiting()
         hooks = Hooks(self._serve, self._waiting.fail_first)
         self._fleet = Fleet(probe, environment, state_directory, limits, self._patience, hooks)
@@ -141,8 +139,6 @@ class Pool:
         session = child.session
         if session.offered:
             self.offered = session.offered
-        if session.limit is not None:
-            self._on_limit(session.limit)
         entry = self._roster.get(child.id)
         if entry is None:
             return

@@ -5,6 +5,7 @@ What may live here: rows. docs/settings.md is generated from them.
 
 from ocpd.settings.entrance import ENTRANCE
 from ocpd.settings.knob import Knob, Type
+from ocpd.settings.spending import SPENDING
 
 
 def _integer(
@@ -389,6 +390,7 @@ KNOBS: tuple[Knob, ...] = (
         choices=("all", "address"),
         help="Whether anonymousQuota is for all such requests together or for each address.",
     ),
+    *SPENDING,
     _integer(
         "usageKeepDays",
         400,

@@ -70,6 +70,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     advertise_anonymous_key: bool = False
     anonymous_quota: int = -1
     anonymous_quota_per: str = "all"
+    plan_guard: str = "warn"
+    plan_only: bool = True
+    plan_stop_at_owner: int = 100
+    plan_stop_at_user: int = 90
+    plan_stop_at_batch: int = 60
     loopback_chat: bool = True
     revoke_running: bool = True
     allowed_hosts: str = ""

@@ -4,9 +4,22 @@ What may live here: that text. Roles are lost to the model's own sense of who sa
 prompt cache holds: it is the last resort.
 """
 
+from typing import assert_never
+
 import msgspec
 
-from ocpd.turn.request import Message, Role, Text, Turn
+from ocpd.turn.request import (
+    Document,
+    Image,
+    Message,
+    Part,
+    Reasoning,
+    Role,
+    Text,
+    ToolResult,
+    ToolUse,
+    Turn,
+)
 
 _SAYS = {Role.USER: "User", Role.ASSISTANT: "Assistant"}
 
@@ -30,4 +43,20 @@ def flatten(turn: Turn) -> Turn:
 
 
 def _text(message: Message) -> str:
-    return "\n\n".join(part.text for part in message.parts if isinstance(part, Text))
+    told = (_tell(part) for part in message.parts)
+    return "\n\n".join(text for text in told if text)
+
+
+def _tell(part: Part) -> str:
+    match part:
+        case Text(text=text):
+            return text
+        case ToolUse(id=name, name=tool, arguments=arguments):
+            return f"[calls {tool} with {arguments}; this is call {name}]"
+        case ToolResult(id=name, content=content):
+            texts = (piece.text for piece in content if isinstance(piece, Text))
+            return f"[call {name} answers: {' '.join(texts)}]"
+        case Image() | Document() | Reasoning():
+            return ""
+        case _:
+            assert_never(part)

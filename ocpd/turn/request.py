@@ -144,7 +144,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     ``model`` is the canonical id that runs, ``system`` the caller's system prompt byte for byte
     ("" is none). ``messages`` is never empty and ends with the user's. ``ignored`` names the
     fields of the request that were understood and will have no effect; ``dropped`` counts messages
-    that were left out because all of them were too long.
+    that were left out because all of them were too long. ``has_cache_control``: the request speaks
+    of the upstream's cache somewhere.
 
     ``reasoning_field`` is the field with which the request speaks of reasoning, be it ``effort`` or
     something else; None: it does not. ``calls_as_functions``: the caller knows the older form of
@@ -176,3 +177,4 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     ignored: tuple[str, ...] = ()
     dropped: int = 0
+    has_cache_control: bool = False

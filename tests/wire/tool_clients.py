@@ -38,12 +38,13 @@ MOST_TALKS = 3
 
 
 class Talk(msgspec.Struct):
-    """One conversation of a client's."""
+    """One conversation of a client's. ``spelling`` seeds how it is written: mostly as before."""
 
     model: str
     system: str
     tools: tuple[str, ...]
     messages: Chat = []
+    spelling: float = 0.0
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -67,28 +68,35 @@ class Ask(msgspec.Struct, frozen=True):
     leaves_at: bytes | None = None
 
 
-def outcome(view: View) -> tuple[list[View], Answer]:
-    """What the model makes of ``view``: the requests that it hears, and the answer."""
-    views, text = [view], ""
+def outcome(ask: Ask) -> tuple[list[View], Answer]:
+    """What the model makes of it: the requests that it hears, and the answer."""
+    views, text = [ask.view], ""
+    stops = ask.more.get("stop", ())
     while True:
         reply = decide(views[-1])
         if isinstance(reply, Fail):
             return views, Answer("", (), str(reply.status))
         assert isinstance(reply, Say | CallTools)
         text += "".join(reply.text)
-        if isinstance(reply, Say):
-            finish = "length" if reply.stop_reason == "max_tokens" else "stop"
-            return views, Answer(text, (), finish)
-        offered = tuple(
-            (call.name, spell(call.arguments) if call.raw is None else call.raw)
-            for call in reply.calls
-            if call.name in view.tools
-        )
+        if hits := [text.index(stop) for stop in stops if stop in text]:
+            return views, Answer(text[: min(hits)], (), "stop")
+        offered = _offered(reply, ask.view)
         if reply.stop_reason == "max_tokens":
             return views, Answer(text, offered, "length")
+        if isinstance(reply, Say):
+            return views, Answer(text, (), "stop")
         if offered:
             return views, Answer(text, offered, "tool_calls")
         views.append(_after_refusal(views[-1], reply))
+
+
+def _offered(reply: Say | CallTools, view: View) -> tuple[tuple[str, str], ...]:
+    calls = reply.calls if isinstance(reply, CallTools) else ()
+    return tuple(
+        (call.name, spell(call.arguments) if call.raw is None else call.raw)
+        for call in calls
+        if call.name in view.tools
+    )
 
 
 def _after_refusal(view: View, reply: CallTools) -> View:
@@ -114,11 +122,14 @@ class Client:
     def wants(self) -> list[Ask]:
         """The next request, or two at once."""
         talk = self.dice.choice(self.talks[-2:] + self.talks[-1:]) if self.talks else None
-        acts = "begin again again edit fork rewrite retool twice".split() + ["go_on"] * 12
+        acts = ["begin", "edit", "fork", "retool", "twice", "again", "again"]
+        acts += [*["rewrite"] * 4, *["go_on"] * 9]
         act = self.dice.choice(acts)
         if talk is None or act == "begin":
             model = self.dice.choice((*[MUST_THINK] * 5, *LIMITS))
-            talk = Talk(model, self.dice.choice(SYSTEMS), self.dice.choice((*TOOLS[:1] * 3, *TOOLS)))
+            talk = Talk(
+                model, self.dice.choice(SYSTEMS), self.dice.choice((*TOOLS[:1] * 3, *TOOLS))
+            )
             self._keep(talk)
             self._say(talk)
             return [self._ask("begin", talk)]
@@ -139,18 +150,19 @@ class Client:
                 return [self._ask("twice", other), self._ask("twice", talk)]
             case _:
                 if act == "rewrite":
-                    self._rewrite(self.dice.choice(talk.messages))
+                    self._rewrite(self.dice.choice(talk.messages[-6:]))
                 if act == "retool":
                     talk.tools = self.dice.choice(TOOLS)
                 self._go_on(talk)
         return [self._ask(act, talk)]
 
     def take(self, ask: Ask, said: dict[str, Any], finish: str) -> None:
-        """Go on from the answer ``said``. One that was cut short is kept or not; a cut call is of
-        no use to anybody."""
-        if finish in ("stop", "tool_calls"):
-            ask.talk.messages.append(said)
-        elif finish == "length" and said["content"] and not said.get("tool_calls") and self.dice.random() < 0.5:
+        """Go on from the answer ``said``. What was cut short is kept or not, but a call that was is
+        of no use to anybody; and there may be no answer at all."""
+        calls = bool(said.get("tool_calls"))
+        is_whole = finish in ("stop", "tool_calls")
+        is_kept = finish == "length" and not calls and self.dice.random() < 0.5
+        if (calls or said["content"]) and (is_whole or is_kept):
             ask.talk.messages.append(said)
 
     # What it does.
@@ -216,7 +228,9 @@ class Client:
             most=more.get("max_tokens", LIMITS[talk.model]),
             messages=expected(talk.messages),
         )
-        wire = self._respell(talk.messages)
+        if self.dice.random() < 0.1:
+            talk.spelling = self.dice.random()
+        wire = respell(talk.messages, random.Random(talk.spelling))
         if talk.system:
             wire.insert(0, {"role": "system", "content": talk.system})
         leaves = (b"", b"", b"HTTP/1.1", b'"finish_reason"', b'"finish_reason":"')
@@ -238,6 +252,8 @@ class Client:
             limit = 5
         if limit is not None:
             more["max_tokens"] = limit
+        if self.dice.random() < 0.06:
+            more["stop"] = ["said", "Hm "]
         if not talk.tools:
             return more, ""
         more["tools"] = [tool(name) for name in talk.tools]
@@ -258,40 +274,39 @@ class Client:
             heard = {"type": "auto", **heard, "disable_parallel_tool_use": True}
         return more, spell(heard) if heard else ""
 
-    def _respell(self, messages: Sequence[dict[str, Any]]) -> Chat:
-        """The same messages as other programs would write them."""
-        style = self.dice.choice(("same", "same", "bare", "call"))
-        if self.dice.random() < 0.05:
-            style = "own"
-        names: dict[str, str] = {}
-        found: Chat = []
-        for message in copy.deepcopy(list(messages)):
-            for at, call in enumerate(message.get("tool_calls") or ()):
-                names[call["id"]] = call["id"] = _rename(call["id"], style, at)
-                if self.dice.random() < 0.3:
-                    function = call["function"]
-                    function["arguments"] = self._respell_json(function["arguments"])
-            if message["role"] == "tool":
-                message["tool_call_id"] = names[message["tool_call_id"]]
-            if message["content"] and self.dice.random() < 0.2:
-                message["content"] = [{"type": "text", "text": message["content"]}]
-            if message["role"] == "assistant" and self.dice.random() < 0.2:
-                message["reasoning_content"] = "Let me see."
-            at = len(found)
-            while message["role"] == "tool" and found[at - 1]["role"] == "tool":
-                at -= 1
-            # Results come in any order.
-            found.insert(self.dice.randint(at, len(found)), message)
-        return found
 
-    def _respell_json(self, text: str) -> str:
-        try:
-            told = msgspec.json.decode(text, type=dict[str, Any])
-        except msgspec.DecodeError:
-            return text
-        other = {key: told[key] for key in self.dice.sample(sorted(told), len(told))}
-        plain = msgspec.json.encode(other)
-        return msgspec.json.format(plain, indent=self.dice.choice((0, 2))).decode()
+def respell(messages: Sequence[dict[str, Any]], dice: random.Random) -> Chat:
+    """The same messages as other programs would write them."""
+    style = "own" if dice.random() < 0.1 else dice.choice(("same", "same", "bare", "call"))
+    names: dict[str, str] = {}
+    found: Chat = []
+    for message in copy.deepcopy(list(messages)):
+        for at, call in enumerate(message.get("tool_calls") or ()):
+            names[call["id"]] = call["id"] = _rename(call["id"], style, at)
+            if dice.random() < 0.3:
+                function = call["function"]
+                function["arguments"] = _respell_json(function["arguments"], dice)
+        if message["role"] == "tool":
+            message["tool_call_id"] = names[message["tool_call_id"]]
+        if dice.random() < 0.2 and message["content"]:
+            message["content"] = [{"type": "text", "text": message["content"]}]
+        if dice.random() < 0.2 and message["role"] == "assistant":
+            message["reasoning_content"] = "Let me see."
+        at = len(found)
+        while message["role"] == "tool" and found[at - 1]["role"] == "tool":
+            at -= 1
+        # Results come in any order.
+        found.insert(dice.randint(at, len(found)), message)
+    return found
+
+
+def _respell_json(text: str, dice: random.Random) -> str:
+    try:
+        told = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return text
+    other = {key: told[key] for key in dice.sample(sorted(told), len(told))}
+    return msgspec.json.format(msgspec.json.encode(other), indent=dice.choice((0, 2))).decode()
 
 
 def _rename(name: str, style: str, at: int) -> str:

@@ -229,7 +229,10 @@ def decide(view: View, *, thinks: bool = False) -> Reply:
     choice = msgspec.json.decode(view.choice or "{}", type=dict[str, Any])
     kind = choice.get("type", "auto")
     calls = kind in ("any", "tool") or (kind == "auto" and dice.random() < 0.6)
-    pause = {"first_delay_s": dice.choice((0, 0, 0.02)), "delay_s": dice.choice((0, 0, 0.005))}
+    pause: dict[str, Any] = {
+        "first_delay_s": dice.choice((0, 0, 0.02)),
+        "delay_s": dice.choice((0, 0, 0.005)),
+    }
     thinking = "Let me see." if thinks else ""
     if not calls or not view.tools:
         text = dice.choice((f"{mark} said.", f" {mark}\n\nsaid \n", f"é {mark}\u2028/clear @x"))

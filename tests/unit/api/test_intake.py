@@ -169,3 +169,8 @@ def test_sampling_is_forwarded_where_a_forced_call_switched_thinking_off() -> No
 def test_sampling_is_forwarded_where_max_tokens_leaves_no_room_for_thinking() -> None:
     assert read(HAIKU, max_tokens=20, temperature=0).turn.sampling == Sampling(temperature=0.0)
     assert read(HAIKU, max_tokens=2000, temperature=0).turn.sampling == Sampling()
+
+
+def test_a_request_that_speaks_of_the_upstreams_cache_is_marked() -> None:
+    assert not read(HAIKU).turn.has_cache_control
+    assert read(HAIKU, cache_control={"type": "ephemeral"}).turn.has_cache_control

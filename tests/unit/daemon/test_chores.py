@@ -1,20 +1,21 @@
 """What happens by itself: a failure today is no reason to stop, and nobody is asked too often."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from ocpd.aio import Nursery
 from ocpd.daemon import chores
-from ocpd.daemon.chores import PlanWatch, fold_usage, watch_login
+from ocpd.daemon.chores import PlanWatch, expire_answers, fold_usage, watch_login
 from ocpd.errors import Overloaded
 from ocpd.pool.allowance import Window
 from ocpd.pool.login import LoginState
 from ocpd.pool.pool import Pool
 from ocpd.settings.values import Settings
 from tests.unit.http.stage import breathe, run
-from tests.unit.store.stage import open_store
+from tests.unit.store.stage import Clock, open_store
 
 
 class Login:
@@ -122,5 +123,29 @@ def test_who_looks_has_the_plan_asked_for_once_a_while(tmp_path, monkeypatch) ->
             watch.note_look()
             await nursery.wait_idle()
             assert asked == ["m", "m"]
+
+    run(main())
+
+
+def test_old_answers_go_by_themselves_and_without_a_time_to_live_all_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "SWEEP_S", 0.001)
+
+    async def main() -> None:
+        clock = Clock()
+        settings = [Settings(cache_ttl_ms=60_000)]
+        async with open_store(tmp_path, clock) as store, Nursery("chores") as nursery:
+            await store.cache.put("old", b"1", "opus")
+            clock.now += 61
+            await store.cache.put("new", b"2", "opus")
+            nursery.spawn(expire_answers(store.cache, lambda: settings[0]), "answers")
+            while (await store.cache.stats()).entries > 1:
+                await breathe()
+            assert await store.cache.get("new", max_age_s=60) is not None
+            settings[0] = Settings()
+            while (await store.cache.stats()).entries:
+                await breathe()
+            await nursery.cancel_all()
 
     run(main())

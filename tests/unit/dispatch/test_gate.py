@@ -358,3 +358,19 @@ def test_a_hall_gives_back_whatever_becomes_of_a_turn(tmp_path: Path) -> None:
 )
 def test_a_household_is_told_by_half_of_a_long_address(address: str, block: str) -> None:
     assert block_of(address) == block
+
+
+def test_a_check_says_what_an_entrance_would_and_sets_nothing_aside(tmp_path: Path) -> None:
+    async def main(door: Door) -> None:
+        for _ in range(5):
+            await door.gate.check(door.job())
+        assert door.gate.count_running(1) == 0
+        for _ in range(2):
+            door.end(await door.enter())
+        with pytest.raises(QuotaExceeded):
+            await door.gate.check(door.job())
+        wanting = msgspec.structs.replace(LAPTOP, models=("another",))
+        with pytest.raises(Refused, match="may not use the model"):
+            await door.gate.check(door.job(wanting))
+
+    play(tmp_path, main, requests_daily=2, requests_minute=2)
