@@ -165,9 +165,17 @@ def test_a_turn_that_ends_while_the_past_is_read_counts_once(tmp_path: Path) -> 
 
 def test_who_leaves_while_the_past_is_read_holds_up_nobody(tmp_path: Path) -> None:
     async def main(door: Door) -> None:
+        may_read, read = asyncio.Event(), door.store.usage.history
+
+        async def read_later(*asked: Any) -> Any:
+            await may_read.wait()
+            return await read(*asked)
+
+        door.store.usage.history = read_later  # type: ignore[method-assign]
         first, second = (asyncio.get_running_loop().create_task(door.try_enter()) for _ in range(2))
         await breathe()
         first.cancel()
+        may_read.set()
         assert isinstance(await second, Job)
         assert door.gate.count_running(1) == 1
 
