@@ -87,6 +87,8 @@ REQUEST: dict[str, Any] = {
     "reasoning_effort": "low",
     "reasoning": {"effort": "low", "summary": "auto"},
     "verbosity": "low",
+    "thinking": {"type": "enabled"},
+    "web_search_options": {},
     "service_tier": "auto",
     "tools": [
         {
