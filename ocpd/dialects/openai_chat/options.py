@@ -153,8 +153,8 @@ def list_ignored(request: wire.Request, tools: Sequence[Tool]) -> tuple[str, ...
         "presence_penalty": request.presence_penalty,
         "seed": request.seed is not None,
         "service_tier": request.service_tier not in (None, "auto", "default"),
-        "tools.strict": any(tool.strict for tool in tools),
         "thinking": is_given(request.thinking),
+        "tools.strict": any(tool.strict for tool in tools),
         "verbosity": request.verbosity,
         "web_search_options": is_given(request.web_search_options),
     }
