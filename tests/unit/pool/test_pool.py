@@ -192,7 +192,8 @@ def test_a_process_that_dies_before_it_is_anywhere_counts_as_a_failure_too(
             assert parked(pool) == {}
             with pytest.raises(Died):
                 await lease_child(pool, MODEL, is_listed=True)
-            assert pool.statistics().failures_in_a_row >= 4
+            # It is given up after two: the first may be one that was counted a moment before.
+            assert pool.statistics().failures_in_a_row >= 3
 
     run(main())
 
