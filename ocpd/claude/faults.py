@@ -67,11 +67,9 @@ def explain_fault(fault: Fault, *, model: str, sign_in: str) -> OcpdError:
     status = fault.status or STATUS_OF_WORD.get(fault.word or "")
     match status:
         case 401:
+            what = f"Claude is not signed in, or the login was refused ({text})"
             return Unauthorized(
-                f"Claude is not signed in, or the login was refused ({text}). Sign in with: "
-                f"{sign_in}",
-                code="not_signed_in",
-                detail=detail,
+                f"{what}. Sign in with: {sign_in}", code="not_signed_in", detail=detail
             )
         case 402 | 403:
             return Refused(text, code=_category(fault) or "permission_denied", detail=detail)

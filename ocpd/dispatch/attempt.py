@@ -181,12 +181,7 @@ async def open_attempt(
                 recall.wanted, is_listed=job.is_listed, afresh=bool(outcome.attempts)
             )
     except TimeoutError as error:
-        raise Upstream(
-            f"no process of the Claude CLI was free within {limits.total_s:g} s (settings "
-            "timeout, maxProcesses)",
-            status=504,
-            code="timeout",
-        ) from error
+        raise _none_free(limits) from error
     child = lease.child
     if guard is not None:
         try:
@@ -210,6 +205,15 @@ async def open_attempt(
         raise
     run.set_clocks(limits, outcome.attempts[0].opened_at + limits.first_byte_s, deadline)
     return run
+
+
+def _none_free(limits: TimeLimits) -> Upstream:
+    return Upstream(
+        f"no process of the Claude CLI was free within {limits.total_s:g} s (settings timeout,"
+        " maxProcesses)",
+        status=504,
+        code="timeout",
+    )
 
 
 def is_silent(batch: list[Event]) -> bool:
