@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from ocpd.claude.limits import Sheet, find_limits
+from ocpd.claude.limits import Sheet, will_think
 from ocpd.dialects.interface import ChooseServers, Context, Dialect
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.http.message import Headers, Request
@@ -158,7 +158,7 @@ def settle(turn: Turn, model: Model | None, settings: Settings) -> tuple[Turn, S
     sheet = _sheet(model, effort)
     takes_sampling = model is not None and model.sampling
     # A small max_tokens may leave no room for thinking either.
-    thinks = find_limits(turn, sheet).thinks
+    thinks = will_think(turn, sheet)
     turn = settle_sampling(turn, thinks=thinks, takes_sampling=takes_sampling)
     return msgspec.structs.replace(turn, tells_reasoning=effort.is_told), sheet
 

@@ -49,25 +49,29 @@ class Applied(msgspec.Struct, frozen=True):
         return (self.max_tokens, self.thinks) == (wanted.max_tokens, wanted.thinks)
 
 
+def will_think(turn: Turn, sheet: Sheet, *, is_signed: bool = True) -> bool:
+    """Whether the model thinks in ``turn``. ``is_signed``: the thinking before its calls is still
+    there, with the upstream's signature."""
+    if not (sheet.thinks and sheet.thinks_on_budget):
+        return sheet.thinks
+    # A model that thinks on a budget must have thought before each call of a request, and the
+    # upstream refuses a budget that does not fit under max_tokens.
+    most = _cap(turn, sheet)
+    return is_signed and (most is None or most > MIN_THINKING_BUDGET)
+
+
 def find_limits(turn: Turn, sheet: Sheet, *, is_signed: bool = True) -> Applied:
-    """Return what ``turn`` needs. ``is_signed``: the thinking before its calls is still there, with
-    the upstream's signature."""
+    """Return what ``turn`` needs; ``is_signed`` as in ``will_think``."""
     body = _choose_tools(turn) | _spell_tools(turn) | _sample(turn.sampling)
-    wanted, thinks, effort = turn.limits.max_tokens, sheet.thinks, sheet.effort
+    wanted, effort = _cap(turn, sheet), sheet.effort
     if effort is not None and sheet.max_output_tokens is not None:
         # The setting holds for a turn of the CLI's with some models; this for every request.
         body, effort = body | {"output_config": {"effort": effort}}, None
-    if sheet.thinks_on_budget and not is_signed:
-        # A model that thinks on a budget must have thought before each call of a request.
-        thinks = False
-    if wanted is not None and sheet.max_output_tokens is not None:
-        wanted = min(wanted, sheet.max_output_tokens)
-    if wanted is not None and sheet.thinks_on_budget:
-        # The upstream refuses a budget that does not fit under max_tokens.
-        thinks = thinks and wanted > MIN_THINKING_BUDGET
-    elif wanted is not None and sheet.max_output_tokens is not None:
+    is_known = sheet.max_output_tokens is not None
+    if wanted is not None and is_known and not sheet.thinks_on_budget:
         # The other way the CLI makes the budget fit, and keeps to what the model can.
         body, wanted = {"max_tokens": wanted} | body, None
+    thinks = will_think(turn, sheet, is_signed=is_signed)
     return Applied(wanted, thinks, effort, _encode(body).decode() if body else None)
 
 
@@ -96,6 +100,12 @@ def write_limits(wanted: Applied, before: Applied) -> bytes:
     if settings:
         frames += control(LIMITS, {"subtype": "apply_flag_settings", "settings": settings})
     return frames
+
+
+def _cap(turn: Turn, sheet: Sheet) -> int | None:
+    """The most tokens of the answer, as far as the model can."""
+    wanted, most = turn.limits.max_tokens, sheet.max_output_tokens
+    return wanted if wanted is None or most is None else min(wanted, most)
 
 
 def _sample(sampling: Sampling) -> dict[str, object]:

@@ -130,11 +130,6 @@ def unwrap(outline: Outline, arguments: str) -> str | None:
         return None
 
 
-def wrap(outline: Outline, answer: str) -> str:
-    """Return the arguments of a call that gives ``answer``, a JSON text."""
-    return f'{{"{ANSWER}":{answer}}}' if outline.wraps else answer
-
-
 class _Draft:
     """One outline in the making. ``left_out``: the schema says more than the outline."""
 

@@ -26,7 +26,7 @@ from ocpd.turn.keywords import (
     is_node,
 )
 from ocpd.turn.nesting import MOST_LEVELS, survey
-from ocpd.turn.outline import Outline, unwrap, wrap, write_outline
+from ocpd.turn.outline import Outline, unwrap, write_outline
 from ocpd.turn.request import AnswerFormat, Shape
 
 PATH = "response_format.json_schema.schema"
@@ -118,12 +118,6 @@ class Checker:
         nothing."""
         answer = unwrap(self.outline, arguments)
         return Rejected("the call has no answer in it") if answer is None else self.check(answer)
-
-    def write_call(self, text: str) -> str | None:
-        """Return the arguments of the call that gives ``text`` as its answer; None if it is not of
-        the form. It is how an answer of the history stands in a conversation with this schema."""
-        verdict = self.check(text)
-        return wrap(self.outline, verdict.text) if isinstance(verdict, Accepted) else None
 
     def _explain(self, value: Json) -> str:
         # The library puts the reasons of all branches together; through a recursion there are too

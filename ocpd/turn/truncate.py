@@ -44,7 +44,7 @@ def truncate(turn: Turn, budget: int | None, *, may_drop: bool) -> Turn:
     total = count_chars(turn)
     if budget is None or total <= budget:
         return turn
-    newest = _begin_of_pair(turn.messages, len(turn.messages) - 1)
+    newest = _begin_of_run(turn.messages, len(turn.messages) - 1)
     starts = [at for at in range(1, newest + 1) if _may_begin(turn.messages[at])]
     step = max(1, budget // _STEPS)
     before = _running(turn.messages)
@@ -76,11 +76,9 @@ def _may_begin(message: Message) -> bool:
     return bool(calls_of(message))
 
 
-def _begin_of_pair(messages: tuple[Message, ...], at: int) -> int:
-    """Where the run of messages begins that cannot be taken apart: a call and its results."""
-    while at > 0 and messages[at].role is Role.USER:
-        if messages[at - 1].role is not Role.USER and not is_results(messages[at]):
-            break
+def _begin_of_run(messages: tuple[Message, ...], at: int) -> int:
+    """Where the user's last messages begin, the results of calls among them."""
+    while at > 0 and messages[at - 1].role is messages[at].role is Role.USER:
         at -= 1
     return at
 

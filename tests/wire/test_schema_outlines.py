@@ -11,7 +11,7 @@ import pytest
 
 from ocpd.turn.schema import Checker, compile_schema
 from tests.kit.script import Call, CallTools
-from tests.unit.turn.schema_corpus import SAMPLES, make_object
+from tests.unit.turn.schema_corpus import SAMPLES, make_object, write_call
 
 # As ocpd's own children have it: without it the CLI adds a placeholder to the tools.
 ENVIRONMENT = {"ENABLE_TOOL_SEARCH": "false"}
@@ -42,8 +42,8 @@ def test_the_cli_takes_every_outline_and_every_good_answer(start_cli, upstream):
         checker = compiled(name)
         place = f"#/properties/{key}"
         outlines[key] = moved(msgspec.json.decode(checker.outline.schema), place)
-        call = checker.write_call(msgspec.json.encode(SAMPLES[name].good).decode())
-        answers[key] = msgspec.json.decode(call or "")
+        call = write_call(checker, msgspec.json.encode(SAMPLES[name].good).decode())
+        answers[key] = msgspec.json.decode(call)
     cli = start_cli(environment=ENVIRONMENT)
     cli.initialize(jsonSchema=make_object(outlines))
     upstream.script(CallTools((Call("StructuredOutput", answers),)))

@@ -7,12 +7,20 @@ from typing import Any
 
 from msgspec import Struct
 
+from ocpd.turn.outline import ANSWER
+from ocpd.turn.schema import Checker
+
 Schema = dict[str, Any]
 
 
 def make_object(properties: Schema, **more: Any) -> Schema:
     """A schema of an object."""
     return {"type": "object", "properties": properties, **more}
+
+
+def write_call(checker: Checker, answer: str) -> str:
+    """The arguments of a call that gives ``answer``, a JSON text."""
+    return f'{{"{ANSWER}":{answer}}}' if checker.outline.wraps else answer
 
 
 class Sample(Struct, frozen=True):
