@@ -41,8 +41,11 @@ class KeptSessions:
         ]
 
     async def clear(self) -> int:
-        """Forget all of them; turns that run go on."""
-        return await self._book.clear() + self._forget_resting()
+        """Forget all of them; turns that run go on. Returns how many ``list`` had: a conversation
+        may also rest, and must not count twice."""
+        count = await self._book.clear()
+        self._forget_resting()
+        return count
 
 
 class Sessions:

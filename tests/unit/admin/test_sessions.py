@@ -1,5 +1,6 @@
 """Conversations through the back door: shown, and ended all at once."""
 
+from ocpd.admin.sessions import KeptSessions
 from ocpd.admin.wire import SessionView
 from tests.unit.admin.stage import open_house
 from tests.unit.http.stage import run
@@ -41,6 +42,13 @@ def test_conversations_are_shown_and_ended(tmp_path):
             assert await house.actions() == ["sessions.clear"]
 
     run(main())
+
+
+def test_what_rests_without_a_name_goes_too_and_nothing_counts_twice():
+    forgotten: list[int] = []
+    kept = KeptSessions(Shelf(), lambda: forgotten.append(1) or 5)  # type: ignore[arg-type]
+    assert run(kept.clear()) == 0
+    assert forgotten == [1]
 
 
 def test_without_conversations_there_is_nothing_to_end(tmp_path):
