@@ -141,7 +141,7 @@ def _parse_number(knob: Knob, raw: object, origin: str) -> float:
 
 def _check_range(knob: Knob, value: float, origin: str) -> float:
     if not knob.low <= value <= knob.high:
-        raise SettingsError(
-            f"{origin}: value {value} out of range [{knob.low}, {knob.high}] for {knob.key}"
-        )
+        about = "" if origin == knob.key else f" for {knob.key}"
+        allowed = f"[{knob.low}, {knob.high}]{about}"
+        raise SettingsError(f"{origin}: value {value} out of range {allowed}")
     return value

@@ -241,6 +241,12 @@ def test_a_number_out_of_range_is_refused_with_the_range(knob: Knob) -> None:
         assert str(caught.value) == (
             f"OCPD_X: value {value} out of range [{knob.low}, {knob.high}] for {knob.key}"
         )
+        # Named once is enough; clients of OCP know it like this.
+        with pytest.raises(SettingsError) as caught:
+            parse_value(knob, value, knob.key)
+        assert str(caught.value) == (
+            f"{knob.key}: value {value} out of range [{knob.low}, {knob.high}]"
+        )
 
 
 @pytest.mark.parametrize(
