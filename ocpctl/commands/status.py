@@ -91,17 +91,7 @@ def _show_errors(told: Fields, out: Output) -> None:
     if errors:
         out.line("Recent errors:")
     for error in errors:
-        moment = _spell_moment(error)
-        out.line(out.cut(f"  {moment}  {error.text('message')}"))
-
-
-def _spell_moment(error: Fields) -> str:
-    seconds = error.number("time")
-    if seconds is None:
-        return error.text("time", "?")[:19]
-    from time import localtime, strftime  # noqa: PLC0415 - errors are rare
-
-    return strftime("%Y-%m-%dT%H:%M:%S", localtime(seconds))
+        out.line(out.cut(f"  {error.text('time', '?')[:19]}  {error.text('message')}"))
 
 
 def _show_health(health: Fields, out: Output) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from ocpd.admin.access import Actor
-from ocpd.admin.answers import maybe_iso, read_query, send, spell_iso, spell_uptime
+from ocpd.admin.answers import maybe_iso, read_query, send, spell_uptime
 from ocpd.admin.figures import (
     ModelCounts,
     Plan,
@@ -73,8 +73,8 @@ class Fault(Protocol):
     """One failure."""
 
     @property
-    def time(self) -> float:
-        """Epoch seconds."""
+    def time(self) -> str:
+        """ISO 8601, in UTC."""
         ...
 
     @property
@@ -163,7 +163,7 @@ class Status:
             ),
             plan=self._plan(),
             recent_errors=[
-                RecentFault(spell_iso(fault.time), fault.message[:200])
+                RecentFault(fault.time, fault.message[:200])
                 for fault in report.recent_errors[-RECENT_SHOWN:]
             ],
             store=StoreHealth(

@@ -5,6 +5,7 @@ What may live here: gathering statistics into the shape that existing clients re
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -84,9 +85,9 @@ class ModelDrift(msgspec.Struct, rename="camel"):
 
 
 class RecentError(msgspec.Struct):
-    """``time`` is epoch seconds."""
+    """``time`` is ISO 8601, in UTC."""
 
-    time: float
+    time: str
     message: str
 
 
@@ -296,4 +297,5 @@ def _config(settings: Settings, registry: Registry) -> Config:
 
 
 def _recent(note: ErrorNote) -> RecentError:
-    return RecentError(note.time, note.message[:200])
+    at = datetime.fromtimestamp(note.time, UTC).isoformat(timespec="seconds")
+    return RecentError(at.replace("+00:00", "Z"), note.message[:200])

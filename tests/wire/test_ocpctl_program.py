@@ -103,7 +103,7 @@ def test_every_command_can_be_loaded(program, daemon, tmp_path):
     daemon.answers |= {
         "GET /usage": answered({}),
         "GET /api/usage?all=true&since=2026-11-20%2010%3A00%3A00": answered({}),
-        "GET /health": answered({"status": "ok", "recentErrors": [{"time": 1, "message": "é"}]}),
+        "GET /health": answered({"status": "ok", "recentErrors": [{"time": "x", "message": "é"}]}),
         "POST /api/keys": answered({"key": "ocp_x", "name": "ü"}, status=201),
         "PATCH /settings": answered({"results": {"a": {"ok": True, "value": 1}}}),
         "GET /admin/backup": answered(b"store"),

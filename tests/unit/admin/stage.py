@@ -62,7 +62,7 @@ class Counts(msgspec.Struct):
 
 
 class Fault(msgspec.Struct):
-    time: float
+    time: str
     message: str
 
 

@@ -1,5 +1,6 @@
 """Promise: /health answers at once, in the shape that clients read, whatever is wrong."""
 
+import re
 from typing import Any, cast
 
 import msgspec
@@ -30,6 +31,8 @@ SERVERS = parse_servers(
     b'{"mcpServers": {"base": {"command": "/x", "env": {"KEY": "hush"}, "args": ["hush"]}}}'
 )
 
+
+ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 HOLDER = KeyRecord(1, "laptop", "ocp_...", 1.0, None, None, None, "", None, "user")
 RING = Ring({"ocp_right": HOLDER}, admin="the admin key")
@@ -182,6 +185,7 @@ def test_turns_are_counted_and_the_newest_failures_told() -> None:
         f"failure {at}" for at in range(3, RECENT_SHOWN + 3)
     ]
     assert all(len(error["message"]) <= 200 for error in told["recentErrors"])
+    assert all(ISO.fullmatch(error["time"]) for error in told["recentErrors"])
 
 
 def test_what_the_cli_offers_is_shown_with_what_is_not_listed() -> None:

@@ -40,7 +40,7 @@ HEALTH = {
     "concurrency": {"maxConcurrent": 8, "inflight": 2, "queued": 1, "queueRejections": 0},
     "processes": {"parked": 1, "leased": 2, "by_model": {}},
     "models": {"warnings": ["the CLI also offers x"]},
-    "recentErrors": [{"time": 0, "message": "m"}],
+    "recentErrors": [{"time": "2026-11-21T11:00:00Z", "message": "m"}],
 }
 
 
