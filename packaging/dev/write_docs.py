@@ -48,7 +48,8 @@ The config file is the one that `--config FILE` or `OCPD_CONFIG` names, else
 A value that does not fit stops the start with exit code 78 and a line that names the setting, the
 value and what would fit. So does a name in the file that is no setting.
 
-Settings are read once, at the start.
+What `ocpctl settings KEY VALUE` has changed comes right behind the flags; it counts at once, and
+after a restart too.
 """
 
 SETTINGS_REST = """\
