@@ -91,6 +91,7 @@ class Listener:
         self._streamed: set[str] = set()
         self._whole: set[str] = set()
         self._earlier = Usage()
+        self._chars = 0
         self._word: str | None = None
         # Of the newest message.
         self._stop: StopReason | None = None
@@ -129,6 +130,12 @@ class Listener:
         """What was used for this answer so far."""
         return self._usage()
 
+    @property
+    def heard(self) -> tuple[Usage, int]:
+        """The same, and the characters that came of the answer, told or not: at least one for
+        each block, since a thought may come without its words."""
+        return self._usage(), self._chars
+
     def drop(self) -> None:
         """Nobody listens any more: whatever comes, nothing more is said about the turn."""
         self.over = self._dropped = True
@@ -139,12 +146,15 @@ class Listener:
             return []
         match event.type:
             case "content_block_delta" if event.delta is not None:
+                told = event.delta
+                self._chars += len(told.text) + len(told.thinking) + len(told.partial_json)
                 if event.delta.type == "text_delta":
                     return self._say(TextDelta(event.delta.text))
                 if event.delta.type == "thinking_delta":
                     return self._say(ReasoningDelta(event.delta.thinking))
                 return self._on_arguments(event.index, event.delta.partial_json)
             case "content_block_start" if event.content_block is not None:
+                self._chars += 1
                 return self._on_block(event.content_block, event.index)
             case "content_block_stop":
                 return self._calling.on_stop(event.index)
@@ -247,6 +257,7 @@ class Listener:
         self._stop = _read_stop(message.stop_reason)
         events: list[Event] = []
         for block in blocks:
+            self._chars += 1 + len(block.text) + len(block.thinking)
             if block.type == "text":
                 events += self._say(TextDelta(block.text))
             elif block.type == "thinking":

@@ -90,7 +90,7 @@ class Session:
         self.pulse = 0
         self.is_spoiled = False
         self.consulted: bytes | None = None
-        self.credential_expires_at: float | str | None = None
+        self.login_ends_at: float | None = None
         self._sign_in = sign_in
         self._lines = Lines()
         self._outgoing: list[bytes] = []
@@ -118,9 +118,9 @@ class Session:
         return self._listener is not None and self._listener.is_at_tools
 
     @property
-    def login_ends_at(self) -> float | None:
-        """When the login that the child uses runs out, as far as it said (epoch seconds)."""
-        return read_moment(self.credential_expires_at)
+    def heard(self) -> tuple[Usage, int]:
+        """What the turn has used by the upstream's counts so far, and the length of the answer."""
+        return (Usage(), 0) if self._listener is None else self._listener.heard
 
     @property
     def is_reusable(self) -> bool:
@@ -369,7 +369,7 @@ class Session:
     def _on_result(self, frame: ResultFrame, listener: Listener) -> list[Event]:
         is_ours = self._script.is_ours(frame.user_message_uuids)
         self._script.end_turn()
-        self.credential_expires_at = frame.credential_expires_at or self.credential_expires_at
+        self.login_ends_at = read_moment(frame.credential_expires_at) or self.login_ends_at
         if not is_ours:
             return []
         self._bridge.clear()

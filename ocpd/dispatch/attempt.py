@@ -17,7 +17,7 @@ from ocpd.errors import OcpdError, Upstream
 from ocpd.pool.child import Child, ignore_limit
 from ocpd.pool.pool import Pool
 from ocpd.pool.reaper import Patience, settle
-from ocpd.turn.events import Event, Failed, Started
+from ocpd.turn.events import Event, Failed, Started, Usage
 from ocpd.turn.outcome import Attempt, Outcome
 
 
@@ -149,6 +149,12 @@ class Run:
         self.stop_clocks()
         await settle(self._child, patience)
         return self._child.take_nowait()
+
+    @property
+    def heard(self) -> tuple[Usage, int]:
+        """What was used by the upstream's counts so far, and the characters that came of the
+        answer, told or not."""
+        return self._child.heard
 
     def give_back(self) -> None:
         """Return the child as it is and close the attempt; doing it again changes nothing."""

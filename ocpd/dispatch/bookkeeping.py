@@ -3,13 +3,18 @@
 What may live here: translations; counting is ``ledger``'s, keeping is the store's.
 """
 
+import math
 from collections.abc import Iterable
+
+import msgspec
 
 from ocpd.claude.wire import RateLimitInfo
 from ocpd.pool.allowance import Window
+from ocpd.sched.quota import CHARS_PER_TOKEN
 from ocpd.sched.windows import Spent
 from ocpd.store.plan import PlanBook
 from ocpd.store.sums import UsageRow
+from ocpd.turn.events import Usage
 from ocpd.turn.outcome import Outcome, TurnState
 
 HTTP_CANCELLED = 499
@@ -45,13 +50,33 @@ def usage_row(outcome: Outcome, now: float) -> UsageRow:
 
 
 def does_count(outcome: Outcome) -> bool:
-    """Whether a closed ``outcome`` counts towards quotas: an answer, or the beginning of one that
-    its caller did not wait for. What failed does not, nor does what no process worked on."""
+    """Whether a closed ``outcome`` counts towards quotas: an answer, or the beginning of one, whose
+    caller did not wait for the rest or whose rest never came. What failed before a word does not,
+    nor does what no process worked on."""
     if outcome.state is TurnState.FINISHED:
         return bool(outcome.attempts)
-    if outcome.state is not TurnState.CANCELLED:
-        return False
-    return outcome.has_spoken or outcome.response_chars > 0 or outcome.usage.output_tokens > 0
+    has_spoken = outcome.has_spoken or outcome.response_chars > 0
+    is_cancelled = outcome.state is TurnState.CANCELLED
+    return has_spoken or (is_cancelled and outcome.usage.output_tokens > 0)
+
+
+def count_unfinished(outcome: Outcome, used: Usage, chars: int) -> None:
+    """Fill in what a turn has used whose books the CLI did not close: ``used`` is what the upstream
+    counted so far, ``chars`` what came of the answer, told or not.
+
+    The upstream counts the answer at its end. Until then its length must do, or whoever leaves
+    just before that would have it for nothing.
+    """
+    if chars == 0:
+        return
+    outcome.has_spoken = True
+    known = used if used.prompt_tokens >= outcome.usage.prompt_tokens else outcome.usage
+    asked = 0 if known.prompt_tokens else outcome.prompt_chars // CHARS_PER_TOKEN
+    outcome.usage = msgspec.structs.replace(
+        known,
+        input_tokens=known.input_tokens + asked,
+        output_tokens=max(known.output_tokens, math.ceil(chars / CHARS_PER_TOKEN)),
+    )
 
 
 def spent_of(outcome: Outcome) -> Spent:

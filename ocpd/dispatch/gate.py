@@ -22,7 +22,7 @@ from ocpd.store.plan import PlanBook
 from ocpd.store.quotas import Quotas
 from ocpd.store.usage import UsageBook
 from ocpd.turn.caller import Caller, Kind
-from ocpd.turn.outcome import Outcome
+from ocpd.turn.outcome import Outcome, TurnState
 from ocpd.turn.request import TurnId
 
 MOST_ADDRESSES = 4_096
@@ -118,6 +118,8 @@ class Gate:
 
     def settle(self, outcome: Outcome) -> None:
         """End what was set aside for a turn that is over; nothing if it never entered."""
+        if outcome.state is TurnState.FINISHED:
+            self._meter.learn(spent_of(outcome))
         if outcome.turn_id not in self._open:
             return
         _, reservation = self._open.pop(outcome.turn_id)
@@ -125,6 +127,12 @@ class Gate:
             self._meter.settle(reservation, spent_of(outcome), self._clock())
         else:
             self._meter.release(reservation)
+
+    def price(self, outcome: Outcome) -> float:
+        """Return what the tokens of a turn cost, in US dollars, by what they have cost on average;
+        0 before the first answer has said so."""
+        usage = outcome.usage
+        return self._meter.price(usage.prompt_tokens + usage.output_tokens)
 
     def headers(self, caller: Caller) -> Headers:
         """Return how the caller's quota stands now, else the plan: ``x-ratelimit-*``, and

@@ -13,6 +13,7 @@ import msgspec
 from ocpd.aio import Nursery, steady_clock
 from ocpd.dispatch.admission import Admission, Place
 from ocpd.dispatch.attempt import Run, is_silent, open_attempt
+from ocpd.dispatch.bookkeeping import count_unfinished
 from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.dispatch.ledger import Ledger
@@ -51,6 +52,7 @@ class _Walk:
         self.leftover: list[Event] = []
         self.is_wound_up = False
         self.is_held = False
+        self.is_told = False
         self.deadline = 0.0
 
     def note(self, events: list[Event]) -> bool:
@@ -64,6 +66,7 @@ class _Walk:
                         code="refused",
                     )
                 case Finished(reason=reason, usage=usage):
+                    self.is_told = True
                     self.is_held = reason is StopReason.TOOL_USE
                     self.state = TurnState.FINISHED if self.error is None else TurnState.FAILED
                     self.outcome.usage = usage
@@ -242,9 +245,16 @@ class Hall:
 
     def _close(self, walk: _Walk, place: Place) -> None:
         if walk.run is not None:
+            if not walk.is_told:
+                self._count_unfinished(walk.outcome, walk.run)
             walk.run.give_back()
         place.release()
         self._ledger.close(walk.outcome, walk.state, walk.error)
+
+    def _count_unfinished(self, outcome: Outcome, run: Run) -> None:
+        count_unfinished(outcome, *run.heard)
+        if self._gate is not None and outcome.cost_usd == 0:
+            outcome.cost_usd = self._gate.price(outcome)
 
 
 def _describe(outcome: Outcome, job: Job) -> None:

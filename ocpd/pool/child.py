@@ -23,7 +23,7 @@ from ocpd.claude.wire import RateLimitInfo
 from ocpd.errors import Died, OcpdError, Upstream
 from ocpd.pool.process import Process
 from ocpd.sched.staffing import ChildId
-from ocpd.turn.events import Event, Failed
+from ocpd.turn.events import Event, Failed, Usage
 from ocpd.turn.request import Turn
 
 _log = logging.getLogger("ocpd.pool")
@@ -107,6 +107,12 @@ class Child:
         if self._inbox or self.session.is_at_tools:
             self._note_life()
         return steady_clock() - self._heard_at
+
+    @property
+    def heard(self) -> tuple[Usage, int]:
+        """What its turn has used by the upstream's counts so far, and the characters that came of
+        the answer, told or not."""
+        return self.session.heard
 
     @property
     def stderr_tail(self) -> str:

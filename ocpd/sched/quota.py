@@ -176,8 +176,6 @@ class Meter:
         if known is None:
             return
         amounts = used.amounts
-        self._tokens += used.input_tokens + used.output_tokens
-        self._cost += used.cost
         for period, window in known.windows.items():
             window.advance(now)
             window.add(now, (0.0, *amounts[1:]) if period == "minute" else amounts)
@@ -197,8 +195,16 @@ class Meter:
         average until now."""
         asked = chars // CHARS_PER_TOKEN
         answered = min(max_tokens or MOST_RESERVED, MOST_RESERVED)
-        price = self._cost / self._tokens if self._tokens else 0.0
-        return Spent(1, asked, answered, (asked + answered) * price)
+        return Spent(1, asked, answered, self.price(asked + answered))
+
+    def learn(self, used: Spent) -> None:
+        """Note what a turn used, and what it cost."""
+        self._tokens += used.input_tokens + used.output_tokens
+        self._cost += used.cost
+
+    def price(self, tokens: int) -> float:
+        """Return what ``tokens`` cost by the average of all that was learned, in US dollars."""
+        return tokens * self._cost / self._tokens if self._tokens else 0.0
 
     def stand(
         self, account: AccountId, limits: Iterable[Limit], whats: Iterable[str], now: float

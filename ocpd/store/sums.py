@@ -103,7 +103,7 @@ class ModelUsage(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What counts towards quotas: finished outcomes, and cancelled ones that said something.
+    """What counts towards quotas: finished outcomes, and others that said something.
 
     Named as quotas name them; ``tokens`` is input and output, ``cost`` US dollars.
     """

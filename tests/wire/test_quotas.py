@@ -9,9 +9,10 @@ import openai
 import pytest
 
 from tests.kit.fake_script import make_fake_cli
+from tests.kit.script import Say
 from tests.kit.upstream import Upstream
 from tests.wire.operator import Operator, ask_with, bearer
-from tests.wire.stage import Page, Stage, fetch, in_background, open_stage, quick
+from tests.wire.stage import Caller, Page, Stage, body_of, fetch, in_background, open_stage, quick
 
 HOUR_S, DAY_S = 3_600, 86_400
 
@@ -153,3 +154,24 @@ def test_the_anonymous_key_has_a_quota_if_the_operator_says_so(tmp_path: Path) -
         assert ask_with(port, "everybody").status == 200
         # Whoever has a key of his own is no part of it.
         assert ask_with(port, operator.add_key("own")).status == 200
+
+
+def test_who_leaves_in_the_middle_has_used_what_came(
+    upstream: Upstream, real_cli: Path, tmp_path: Path
+) -> None:
+    with open_stage(upstream, tmp_path / "home", real_cli) as stage:
+        operator = Operator(stage.daemon.socket, tmp_path)
+        secret = limit(operator, "hasty", "requests.daily=5", "tokens.daily=100000")
+        # It outlasts the test.
+        upstream.script(Say(["word "] * 2_000, delay_s=0.02))
+        line = f"authorization: Bearer {secret}"
+        body = body_of("hello " * 100, stream=True)
+        with Caller(stage.daemon.port, body, (line,)) as caller:
+            for _ in range(40):
+                caller.read_until(b"word ")
+                caller.seen = caller.seen.partition(b"word ")[2]
+        stage.assert_at_rest()
+        limits = {x["what"]: x["used"] for x in operator.told("quota", "hasty")["limits"]}
+    assert limits["requests"] == 1
+    # Two hundred characters came, and more was read.
+    assert limits["tokens"] > 50

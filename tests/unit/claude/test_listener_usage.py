@@ -62,6 +62,24 @@ def test_a_delta_that_names_no_reason_only_counts() -> None:
     assert finished_usage(tell(listener, stop())) == Usage(9, 0, 0, 1, 0)
 
 
+def test_what_was_heard_is_known_before_the_end_told_or_not() -> None:
+    listener = listen()
+    assert listener.heard == (Usage(), 0)
+    tell(listener, begin(usage=counts(10, 1, cached=5)))
+    assert listener.heard == (Usage(10, 5, 0, 1), 0)
+    tell(listener, text("Hi"))
+    assert listener.heard == (Usage(10, 5, 0, 1), 2)
+    listener.drop()
+    tell(listener, text("nobody listens"))
+    assert listener.heard == (Usage(10, 5, 0, 1), 2)
+
+
+def test_a_message_that_came_whole_is_heard_too() -> None:
+    listener = listen()
+    tell(listener, whole(text_block("Hi"), usage=counts(30, 7)))
+    assert listener.heard == (Usage(30, 0, 0, 7), 3)
+
+
 def test_an_answer_without_counts_counts_nothing() -> None:
     assert finished_usage(tell(listen(), begin(), text("Hi"), stop())) == Usage()
 

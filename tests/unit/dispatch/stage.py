@@ -58,6 +58,7 @@ class Puppet:
         self._settled = asyncio.Event()
         self.refuses: Exception | None = None
         self.silences: list[float] = []
+        self.heard: tuple[Usage, int] = (Usage(), 0)
 
     def claim(self, turn: Turn, _sheet: Sheet) -> None:
         if self.refuses is not None:

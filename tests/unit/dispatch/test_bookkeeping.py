@@ -6,6 +6,7 @@ from ocpd.claude.wire import PlanWindow as Told
 from ocpd.claude.wire import RateLimitInfo
 from ocpd.dispatch.bookkeeping import (
     HTTP_CANCELLED,
+    count_unfinished,
     does_count,
     note_allowance,
     note_plan,
@@ -97,8 +98,39 @@ def test_what_was_worked_on_counts_if_it_was_answered_or_begun() -> None:
     assert counts(TurnState.CANCELLED, response_chars=1)
     assert counts(TurnState.CANCELLED, has_spoken=True)
     assert counts(TurnState.CANCELLED, usage=Usage(output_tokens=1))
-    assert not counts(TurnState.FAILED, response_chars=1)
+    # What it said was paid for, whatever ended it.
+    assert counts(TurnState.FAILED, response_chars=1)
+    assert counts(TurnState.FAILED, has_spoken=True)
+    assert not counts(TurnState.FAILED, usage=Usage(output_tokens=1))
     assert not counts(TurnState.REFUSED, attempts=0)
+
+
+@pytest.mark.parametrize(
+    ("used", "chars", "expected"),
+    [
+        # The upstream said what it read, and nothing yet of the answer.
+        (Usage(input_tokens=3, output_tokens=1, cache_read_tokens=9), 41, Usage(3, 9, 0, 11)),
+        # Earlier messages of the answer are counted.
+        (Usage(input_tokens=3, output_tokens=50), 41, Usage(3, 0, 0, 50)),
+        # It said nothing at all.
+        (Usage(), 41, Usage(10, 0, 0, 11)),
+        # Not even the model did: that is no use.
+        (Usage(input_tokens=3, output_tokens=1), 0, Usage()),
+    ],
+)
+def test_a_turn_without_an_end_has_used_what_was_seen_of_it(
+    used: Usage, chars: int, expected: Usage
+) -> None:
+    outcome = closed(TurnState.CANCELLED, prompt_chars=40)
+    count_unfinished(outcome, used, chars)
+    assert outcome.usage == expected
+    assert outcome.has_spoken is does_count(outcome) is (chars > 0)
+
+
+def test_books_that_know_more_of_it_stay() -> None:
+    outcome = closed(TurnState.FAILED, usage=Usage(input_tokens=30, output_tokens=20))
+    count_unfinished(outcome, Usage(input_tokens=3, output_tokens=1), 41)
+    assert outcome.usage == Usage(input_tokens=30, output_tokens=20)
 
 
 def test_what_it_counts_as_is_what_its_row_says() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from ocpd.claude.limits import Sheet
 from ocpd.claude.wire import PlanWindow, RateLimitInfo
+from ocpd.dispatch.bookkeeping import does_count
 from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.guard import WARNING, PlanGuard
 from ocpd.dispatch.job import Job
@@ -21,7 +22,7 @@ from ocpd.pool.child import ignore_limit
 from ocpd.sched.planguard import Mode, Rules, StopAt
 from ocpd.store.store import Store
 from ocpd.turn.caller import Caller
-from ocpd.turn.events import Event, Failed, TextDelta
+from ocpd.turn.events import Event, Failed, TextDelta, Usage
 from ocpd.turn.outcome import TurnState
 from tests.unit.claude.stage import ask
 from tests.unit.dispatch.stage import GOOD, STARTED, Puppet, Scene
@@ -202,6 +203,7 @@ def test_a_turn_that_is_charged_extra_is_interrupted_and_its_process_ended(tmp_p
     async def main(store: Store, clock: Clock) -> None:
         gate = Gate(store.quotas, store.usage, store.plan, clock=clock)
         puppet = Talker(1, [STARTED, TextDelta("He")])
+        puppet.heard = (Usage(input_tokens=3, output_tokens=1), 2)
         scene = Scene(puppet, gate=gate)
         heard: list[Event] = []
         async with scene.hall, asyncio.TaskGroup() as group:
@@ -216,7 +218,11 @@ def test_a_turn_that_is_charged_extra_is_interrupted_and_its_process_ended(tmp_p
         assert puppet.on_limit is ignore_limit
         # A new process says it again; one that has said it may not.
         assert scene.puppets.memories == [None]
-        assert [outcome.state for outcome in scene.closed] == [TurnState.FAILED]
+        (outcome,) = scene.closed
+        assert outcome.state is TurnState.FAILED
+        # What it said was charged, and counts.
+        assert does_count(outcome)
+        assert outcome.usage.prompt_tokens == 3
         scene.assert_at_rest()
 
     play(tmp_path, main)

@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from ocpd.claude.limits import Sheet
+from ocpd.dispatch.bookkeeping import does_count
+from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.hall import MAX_ATTEMPTS
 from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.errors import Bug, HistoryRefused, Overloaded, Upstream
-from ocpd.turn.events import Event, Failed, Finished, TextDelta
+from ocpd.turn.events import Event, Failed, Finished, TextDelta, Usage
 from ocpd.turn.outcome import TurnState
 from tests.unit.claude.stage import ask, assistant, user
 from tests.unit.dispatch.stage import (
@@ -25,6 +28,7 @@ from tests.unit.dispatch.stage import (
     job,
 )
 from tests.unit.http.stage import breathe, run
+from tests.unit.store.stage import Clock, open_store
 
 BROKEN = Failed(Upstream("it broke"))
 
@@ -326,6 +330,34 @@ def test_a_caller_that_stops_pulling_interrupts_too() -> None:
             puppet.settle()
             await scene.hall.wait_idle()
         assert states(scene) == [TurnState.CANCELLED]
+
+    run(main())
+
+
+def test_who_leaves_before_the_end_pays_for_what_came_also_if_the_books_stay_open(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        clock = Clock()
+        async with open_store(tmp_path, clock) as store:
+            gate = Gate(store.quotas, store.usage, store.plan, clock=clock)
+            whole, cut = Puppet(1, GOOD), Puppet(2, [STARTED, TextDelta("Hello")])
+            scene = Scene(whole, cut, gate=gate)
+            async with scene.hall:
+                await hear(scene)
+                # Eight tokens for a quarter of a dollar.
+                whole.settle(SETTLED)
+                await scene.hall.wait_idle()
+                cut.heard = (Usage(input_tokens=3, output_tokens=1), 20)
+                async with aclosing(scene.hall.run(job(), "test")) as batches:
+                    await anext(batches)
+                # It is killed, and says nothing more.
+                await scene.hall.wait_idle()
+        cancelled = scene.closed[-1]
+        assert cancelled.state is TurnState.CANCELLED
+        assert cancelled.usage == Usage(input_tokens=3, output_tokens=5)
+        assert cancelled.cost_usd == pytest.approx(0.25)
+        assert does_count(cancelled)
 
     run(main())
 

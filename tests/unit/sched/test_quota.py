@@ -202,7 +202,9 @@ def test_a_guess_is_a_quarter_of_the_prompt_and_a_bounded_answer():
 
 def test_a_token_is_guessed_to_cost_what_it_has_cost():
     meter = Meter()
-    meter.settle(take(meter), Spent(1, 900, 100, 0.5), NOON)
+    assert (meter.estimate(4_000, 1_000).cost, meter.price(7)) == (0.0, 0.0)
+    meter.learn(Spent(1, 900, 100, 0.5))
+    assert meter.price(2_000) == pytest.approx(1.0)
     assert meter.estimate(4_000, 1_000).cost == pytest.approx(1.0)
 
 
