@@ -10,10 +10,12 @@ it. The anonymous key is no key in this sense: everybody may know it.
 
 import hmac
 import logging
+import math
 from typing import Protocol, assert_never
 
 import msgspec
 
+from ocpd.aio import wall_clock
 from ocpd.errors import BadRequest, OcpdError, Refused, Unauthorized
 from ocpd.http import hosts
 from ocpd.http.credentials import read_tokens
@@ -94,6 +96,20 @@ class Doorkeeper:
             return True
         self._check_stranger(request, visitor)
         return self._is_home(request, visitor)
+
+    def time_left(self, request: Request, caller: Caller) -> float:
+        """Return for how many seconds ``caller``, whom ``admit`` found in ``request``, will hold
+        his key: 0 if he does no more, inf if that has no end. It is no guess, whatever is found."""
+        if caller.kind in (Kind.LOCAL, Kind.REMOTE):
+            return math.inf
+        visitor = locate(request, self.doors.proxies)
+        for token in read_tokens(request.headers):
+            found = self._find(token, digest_of(token), visitor)
+            if found is not None and _identity(found) == _identity(caller):
+                return self._life_of(token) if found.kind is Kind.KEY else math.inf
+        # Where no key is asked for, nobody loses one that is not ours.
+        is_open = self.doors.mode is AuthMode.NONE and caller.kind is not Kind.KEY
+        return math.inf if is_open else 0.0
 
     def check_unknown(self, request: Request) -> None:
         """Refuse a request for what is not there as one without a key would be: the answer names
@@ -180,6 +196,12 @@ class Doorkeeper:
             return Caller("anonymous", own_tools=NO_TOOLS, kind=Kind.ANONYMOUS)
         return _holder(self._tokens.find(token))
 
+    def _life_of(self, token: str) -> float:
+        key = self._tokens.find(token)
+        if key is None:
+            return 0.0
+        return math.inf if key.expires_at is None else max(0.0, key.expires_at - wall_clock())
+
     # Without one.
 
     def _admit_keyless(self, request: Request, visitor: Visitor, *, has_token: bool) -> Caller:
@@ -220,6 +242,10 @@ class Doorkeeper:
         if hosts.is_loopback(host) or host in self.doors.hosts:
             return True
         return self.doors.any_address and hosts.is_address(host)
+
+
+def _identity(caller: Caller) -> tuple[Kind, int | None, str]:
+    return caller.kind, caller.key_id, caller.key_stamp
 
 
 def _holder(key: KeyRecord | None) -> Caller | None:

@@ -13,7 +13,7 @@ import msgspec
 
 from ocpd.aio import finish
 from ocpd.api.intake import Intake
-from ocpd.api.presence import Presence
+from ocpd.api.presence import Presence, without_end
 from ocpd.api.sessions import Session, Sessions
 from ocpd.api.telling import Telling
 from ocpd.dialects.interface import Dialect
@@ -57,7 +57,7 @@ class Turns:
         self._hall = hall
         self._sessions = sessions
         self._intake = intake
-        self._presence = presence or Presence(lambda: True)
+        self._presence = presence or Presence(without_end, lambda: True)
         self._encore = encore
 
     async def handle(self, exchange: Exchange) -> None:
@@ -87,7 +87,7 @@ class Turns:
         telling = Telling(exchange, self._dialect, job.turn, beat_s)
         telling.begin()
         try:
-            async with self._presence.enter(job.caller.key_id):
+            async with self._presence.enter(exchange.request, job.caller):
                 await self._answer(telling, job)
         except OcpdError as error:
             await telling.fail(error)

@@ -192,6 +192,7 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
             conditions,
             listing,
             entry.doorkeeper,
+            entry.presence,
         ),
     )
     await _listen_unix(server, door)
@@ -221,9 +222,10 @@ class Entry(msgspec.Struct, frozen=True):
 def _make_entry(start: Start, rooms: Rooms) -> Entry:
     live, keys = rooms.live, rooms.store.keys
     tokens, sentry = known_tokens(start, rooms.store), Sentry()
-    presence = Presence(lambda: live.settings.revoke_running)
-    keys.on_end(presence.revoked)
-    return Entry(tokens, sentry, Doorkeeper(tokens, live.doors, sentry), presence)
+    doorkeeper = Doorkeeper(tokens, live.doors, sentry)
+    presence = Presence(doorkeeper.time_left, lambda: live.settings.revoke_running)
+    keys.on_change(presence.review)
+    return Entry(tokens, sentry, doorkeeper, presence)
 
 
 def _health_sources(rooms: Rooms, doorkeeper: Doorkeeper) -> Sources:

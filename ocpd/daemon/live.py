@@ -13,6 +13,7 @@ from ocpd.admin.desk import Rejected
 from ocpd.api.doorkeeper import Doorkeeper
 from ocpd.api.intake import Conditions
 from ocpd.api.listing import Listing
+from ocpd.api.presence import Presence
 from ocpd.claude.argv import build_environment
 from ocpd.daemon.registry import read_registry
 from ocpd.daemon.start import CannotListen, Files, Start, check_start, find_names, read_files
@@ -54,6 +55,7 @@ class Parts(msgspec.Struct, frozen=True):
     conditions: Conditions
     listing: Listing
     doorkeeper: Doorkeeper
+    presence: Presence
 
 
 class Surroundings:
@@ -139,6 +141,7 @@ class Live:
         self._adopt(files)
         parts = self._parts
         parts.doorkeeper.doors = doors
+        parts.presence.review()
         _warn(warning for warning in list_warnings(settings, doors) if warning not in told)
         parts.conditions.settings = settings
         parts.admission.resize(settings.max_concurrent, settings.max_queue)

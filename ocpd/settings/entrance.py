@@ -56,7 +56,7 @@ ENTRANCE: tuple[Knob, ...] = (
         key="revokeRunning",
         type=Type.BOOLEAN,
         default=True,
-        help="Revoking a key also ends its running answers.",
+        help="A key that is revoked, rotated, taken away or runs out ends its running answers.",
     ),
     Knob(
         key="allowedHosts",

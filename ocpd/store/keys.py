@@ -52,7 +52,7 @@ class Keys:
         # Revocations that count already, whatever becomes of their writing.
         self._barred: set[int] = set()
         self._admin: bytes | None = None
-        self._on_end: list[Callable[[int], None]] = []
+        self._on_change: list[Callable[[int | None], None]] = []
 
     def __repr__(self) -> str:
         return f"Keys({len(self._records)}, {len(self._ids)} usable)"
@@ -148,7 +148,7 @@ class Keys:
             return False
         self._barred.add(key_id)
         self._ids.pop(self._digests[key_id], None)
-        self._tell_end(key_id)
+        self._tell_change(key_id)
         now_ms = to_ms(self._clock())
         ended = await self._db.write(
             lambda connection: end_key(connection, key_id, now_ms), self._end
@@ -160,13 +160,14 @@ class Keys:
 
         def apply(_: None) -> None:
             self._admin = digest
+            self._tell_change(None)
 
         await self._db.write(lambda connection: write_admin(connection, digest), apply)
 
-    def on_end(self, tell: Callable[[int], None]) -> None:
-        """Have ``tell`` called with the id of every key that is revoked, or replaced with all the
-        others, as soon as ``find`` refuses it."""
-        self._on_end.append(tell)
+    def on_change(self, tell: Callable[[int | None], None]) -> None:
+        """Have ``tell`` called with the id of a key that is changed, rotated or revoked, as soon as
+        ``find`` knows; with None if it may be any of them, or the admin key."""
+        self._on_change.append(tell)
 
     def touch(self, key_id: int) -> None:
         """Note that the key was used now. Instant; written at most once a minute."""
@@ -183,7 +184,6 @@ class Keys:
         """Forget everything and know ``loaded`` instead; for the store. ``afresh``: these are
         other keys, so that revocations under way mean nothing to them.
         """
-        before = {key_id: digest for digest, key_id in self._ids.items()}
         self._records.clear()
         self._digests.clear()
         self._ids.clear()
@@ -192,19 +192,21 @@ class Keys:
         for stored in loaded.keys:
             self._keep(stored)
         self._admin = loaded.admin
-        for key_id, digest in before.items():
-            if self._ids.get(digest) != key_id:
-                self._tell_end(key_id)
+        self._tell_change(None)
 
-    def _tell_end(self, key_id: int) -> None:
-        for tell in self._on_end:
+    def _tell_change(self, key_id: int | None) -> None:
+        for tell in self._on_change:
             tell(key_id)
 
     async def _update(self, key_id: int, row: Row) -> KeyRecord:
         stored = await self._db.write(
-            lambda connection: update_key(connection, key_id, row), self._keep
+            lambda connection: update_key(connection, key_id, row), self._renew
         )
         return stored.record
+
+    def _renew(self, stored: StoredKey) -> None:
+        self._keep(stored)
+        self._tell_change(stored.record.id)
 
     def _keep(self, stored: StoredKey) -> None:
         record = stored.record

@@ -1,15 +1,17 @@
 """Reading the files again: ``ocpctl reload`` and SIGHUP mean the same, and a file that does not fit
 changes nothing."""
 
+import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.kit.fake_script import make_fake_cli
+from tests.kit.fake_script import Silent, make_fake_cli
 from tests.wire.operator import Operator
 from tests.wire.process import Ocpd, environ_of, run
+from tests.wire.stage import Caller, body_of
 
 OVERLAY = '{"version": 1, "aliases": {"house": "claude-opus-5-5"}}'
 HIDES_OPUS = '{"version": 1, "hide": ["claude-opus-5-5"]}'
@@ -56,6 +58,32 @@ def by_command(place: Place) -> None:
 def by_signal(place: Place) -> None:
     place.ocpd.signal(signal.SIGHUP)
     place.ocpd.wait_logged("reloaded")
+
+
+def test_a_shared_key_that_is_gone_after_a_reload_ends_its_stream_and_no_other(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    make_fake_cli(tmp_path / "bin", Silent(after=2))
+    place.write('sharedKeys = "one,two"')
+    with Ocpd(place.environ) as place.ocpd, contextlib.ExitStack() as stack:
+        ends, stays = [
+            stack.enter_context(
+                Caller(
+                    place.ocpd.port,
+                    body_of("hello", stream=True),
+                    (f"authorization: Bearer {key}",),
+                )
+            )
+            for key in ("one", "two")
+        ]
+        for caller in (ends, stays):
+            caller.read_until(b"word1")
+        place.write('sharedKeys = "two"')
+        by_command(place)
+        assert b'"code":"key_revoked"' in ends.read_until(b"[DONE]")
+        stays.leave()
+        assert b"key_revoked" not in stays.seen
 
 
 @pytest.mark.parametrize("reload", [by_command, by_signal])

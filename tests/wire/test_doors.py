@@ -3,9 +3,11 @@ over real sockets. A caller from another machine is one that a trusted proxy spe
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 
@@ -182,6 +184,37 @@ def test_a_revoked_key_ends_its_running_stream_with_an_error(
     seen = caller.read_until(b"[DONE]")
     assert b'"code":"key_revoked"' in seen
     assert b'"type":"auth_error"' in seen
+    assert stage.wait_report(lambda r: r.stats.cancelled == 1)
+
+
+def change_key(stage: Stage, name: str, **fields: str) -> None:
+    told = {"content-type": "application/json"}
+    body = msgspec.json.encode(fields)
+    page = ask_unix(stage.daemon.socket, "PATCH", f"/api/keys/{name}", body, told)
+    assert page.status == 200, page.text
+
+
+def test_a_key_that_is_rotated_ends_its_running_stream_too(
+    begun: tuple[Stage, Operator, Caller],
+) -> None:
+    stage, operator, caller = begun
+    # It is still the same key, whatever else is changed.
+    change_key(stage, "laptop", note="mine")
+    operator.does("keys", "set", "laptop", "--weight", "3")
+    operator.does("settings", "authMode", "none")
+    assert stage.daemon.report().stats.active_requests == 1
+    operator.told("keys", "rotate", "laptop")
+    assert b'"code":"key_revoked"' in caller.read_until(b"[DONE]")
+
+
+def test_a_key_that_runs_out_ends_its_running_stream_at_that_moment(
+    begun: tuple[Stage, Operator, Caller],
+) -> None:
+    stage, _, caller = begun
+    soon = (datetime.now(UTC) + timedelta(seconds=2)).replace(microsecond=0)
+    change_key(stage, "laptop", expires_at=soon.isoformat())
+    assert b'"code":"key_revoked"' in caller.read_until(b"[DONE]")
+    assert datetime.now(UTC) >= soon
     assert stage.wait_report(lambda r: r.stats.cancelled == 1)
 
 

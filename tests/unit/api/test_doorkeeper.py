@@ -1,9 +1,12 @@
 """Who may come in: every mode, every caller, every place; and what the refusals say."""
 
 import itertools
+import math
 
+import msgspec
 import pytest
 
+from ocpd.aio import wall_clock
 from ocpd.errors import OcpdError, Refused, Unauthorized
 from ocpd.http.exchange import Exchange
 from ocpd.http.message import Headers, Request, Response
@@ -408,3 +411,51 @@ def test_a_guarded_handler_is_not_reached_by_a_stranger() -> None:
         assert (reached, link.status) == (["/x"], 200)
 
     run(main())
+
+
+# For how long.
+
+
+def left(ring: Ring, token: str | None, caller: Caller | None = None, **changes: str) -> float:
+    """For how long who came with ``token`` under authMode multi may stay after ``changes``."""
+    keeper = make_doorkeeper(ring, **MODES["multi"])
+    request = ask(token)
+    found = caller or keeper.admit(request)
+    keeper.doors = make_doorkeeper(ring, **(MODES["multi"] | changes)).doors
+    return keeper.time_left(request, found)
+
+
+def test_who_holds_a_key_holds_it_until_it_ends() -> None:
+    forever = (None, "the-admin-key", "everybody", "ocp_laptop")
+    assert [left(RING, token) for token in forever] == [math.inf] * 4
+    soon = msgspec.structs.replace(LAPTOP, expires_at=wall_clock() + 600)
+    assert 0 < left(Ring({"ocp_soon": soon}), "ocp_soon") <= 600
+    then = msgspec.structs.replace(LAPTOP, expires_at=wall_clock() - 1)
+    assert left(Ring({"ocp_then": then}), "ocp_then") == 0
+
+
+def test_a_key_that_is_another_one_by_now_has_ended() -> None:
+    holder = Caller("laptop", 7, key_stamp="1.0", kind=Kind.KEY)
+    assert left(RING, "ocp_laptop", holder) == math.inf
+    assert left(Ring(), "ocp_laptop", holder) == 0
+    # The same number, in a store that was restored.
+    assert left(RING, "ocp_laptop", msgspec.structs.replace(holder, key_stamp="0.5")) == 0
+
+
+def test_a_key_that_many_hold_ends_when_it_is_taken_away() -> None:
+    assert left(RING, "everybody", anonymous_key="somebody") == 0
+    assert left(RING, "ocp_laptop", anonymous_key="somebody") == math.inf
+    assert left(RING, "everybody", auth_mode="shared") == 0
+    assert left(RING, None, auth_mode="shared") == math.inf
+    # Where no key is asked for any more, nobody has lost one.
+    assert left(RING, "everybody", auth_mode="none", anonymous_key="") == math.inf
+    assert left(Ring(), "ocp_laptop", Caller("laptop", 7, kind=Kind.KEY), auth_mode="none") == 0
+
+
+def test_to_look_again_is_no_guess() -> None:
+    keeper = make_doorkeeper(RING, **MODES["multi"])
+    caller = keeper.admit(ask("ocp_laptop"))
+    for _ in range(20):
+        assert keeper.time_left(ask("ocp_nobody_knows"), caller) == 0
+    with pytest.raises(Unauthorized):
+        keeper.admit(ask("ocp_nobody_knows"))

@@ -383,17 +383,21 @@ def test_a_key_keeps_its_rows_apart_from_its_namesakes(tmp_path):
 def test_the_end_of_a_key_is_told_at_once_and_once(tmp_path):
     async def main():
         async with open_store(tmp_path) as store:
-            ended = []
-            store.keys.on_end(ended.append)
+            told = []
             one, secret = await store.keys.add("one")
-            two, _ = await store.keys.add("two")
-            store.keys.on_end(lambda _: ended.append(store.keys.find(secret)))
+            two, other = await store.keys.add("two")
+            store.keys.on_change(lambda key_id: told.append((key_id, store.keys.find(secret))))
             assert await store.keys.revoke(one.id)
             assert not await store.keys.revoke(one.id)
-            await store.keys.rotate(two.id)
-            await store.keys.change(two.id, Wanted(note="x"))
             # Whoever is told finds it refused.
-            assert ended == [one.id, None]
+            assert told == [(one.id, None)]
+            store.keys.on_change(lambda key_id: told.append((key_id, store.keys.find(other))))
+            told.clear()
+            await store.keys.rotate(two.id)
+            assert told == [(two.id, None)] * 2
+            await store.keys.change(two.id, Wanted(note="x"))
+            await store.keys.set_admin_key(digest_of("admin"))
+            assert [key_id for key_id, _ in told] == [two.id] * 4 + [None] * 2
 
     run(main())
 
@@ -404,10 +408,11 @@ def test_keys_that_a_backup_does_not_know_end_with_its_return(tmp_path):
             kept, _ = await store.keys.add("kept")
             backup = await store.backup()
             lost, _ = await store.keys.add("lost")
-            ended = []
-            store.keys.on_end(ended.append)
+            told = []
+            store.keys.on_change(lambda key_id: told.append((key_id, store.keys.get("lost"))))
             await store.restore(backup)
-            assert ended == [lost.id]
+            assert told == [(None, None)]
+            assert lost.id != kept.id
             assert store.keys.get("kept") == kept
 
     run(main())
