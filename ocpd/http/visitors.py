@@ -11,6 +11,23 @@ import msgspec
 from ocpd.http.message import Headers, Request
 from ocpd.settings.doors import Address, Network, parse_address
 
+_MARKS = frozenset(
+    {
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-original-forwarded-for",
+        "x-envoy-external-address",
+        "true-client-ip",
+        "cf-connecting-ip",
+        "fastly-client-ip",
+        "fly-client-ip",
+    }
+)
+"""Headers that only what stands in between adds, beside X-Forwarded-*."""
+
 
 class Visitor(msgspec.Struct, frozen=True):
     """``address`` is the network address that counts, "" for a Unix socket. ``is_forwarded``: a
@@ -40,10 +57,7 @@ def locate(request: Request, proxies: Sequence[Network] = ()) -> Visitor:
 
 def is_forwarded(headers: Headers) -> bool:
     """Whether a proxy passed the request on: then the address is the proxy's, and so is the uid."""
-    return any(
-        name in ("forwarded", "via", "x-real-ip") or name.startswith("x-forwarded")
-        for name, _ in headers
-    )
+    return any(name in _MARKS or name.startswith("x-forwarded") for name, _ in headers)
 
 
 def is_in(address: str, networks: Sequence[Network]) -> bool:

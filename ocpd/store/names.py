@@ -13,6 +13,8 @@ RESERVED = frozenset({"admin", "anonymous", "local", "remote", "shared", "owner"
 
 _LONGEST = 64
 _NAME = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
+# As the books call the second shared key, and so on.
+_SHARED = re.compile(r"shared-[0-9]+")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9 ._-]")
 
 
@@ -31,7 +33,7 @@ def find_fault(name: str) -> str | None:
         return "must hold a letter or digit, and neither begin nor end with a space"
     if name.isdigit():
         return "must not be only digits: those are ids"
-    if name.lower() in RESERVED:
+    if name.lower() in RESERVED or _SHARED.fullmatch(name.lower()):
         return f"{name!r} is reserved"
     return None
 

@@ -40,7 +40,17 @@ def test_a_user_on_the_unix_socket_is_local_unless_a_proxy_speaks_for_him() -> N
 
 
 @pytest.mark.parametrize(
-    "header", ["forwarded", "via", "x_real_ip", "x_forwarded_for", "x_forwarded_host"]
+    "header",
+    [
+        "forwarded",
+        "via",
+        "x_real_ip",
+        "x_forwarded_for",
+        "x_forwarded_host",
+        "cf_connecting_ip",
+        "true_client_ip",
+        "x_client_ip",
+    ],
 )
 @pytest.mark.parametrize("proxies", [(), PROXIES])
 def test_what_a_proxy_passed_on_is_never_local(header: str, proxies: tuple[()]) -> None:

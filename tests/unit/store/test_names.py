@@ -26,6 +26,10 @@ def test_others_are_refused_with_a_reason(name):
 
 def test_reserved_names_are_reserved_in_any_case():
     assert find_fault("Admin") == "'Admin' is reserved"
+    # The second of the shared keys is called so: its holder would see the rows of this one.
+    assert find_fault("Shared-2") == "'Shared-2' is reserved"
+    assert find_fault("shared-laptop") is None
+    assert fit_name("shared-2", ()) == "shared-2-2"
 
 
 @pytest.mark.parametrize(
