@@ -211,6 +211,8 @@ class Doorkeeper:
             return Caller(
                 kind.value,
                 place=_place(request, visitor),
+                # Who asks for no keys has nobody on his machine but himself.
+                role="owner" if is_home else "user",
                 own_tools=None if is_home else NO_TOOLS,
                 kind=kind,
                 address=visitor.address,
@@ -221,7 +223,12 @@ class Doorkeeper:
         is_owner = request.uid is not None
         may_chat = mode is AuthMode.MULTI and self.doors.loopback_chat
         if is_home and (is_owner or may_chat):
-            return Caller(place=_place(request, visitor), address=visitor.address)
+            return Caller(
+                place=_place(request, visitor),
+                # Else it would be better to send no key than that of a user.
+                role="owner" if is_owner else "user",
+                address=visitor.address,
+            )
         raise _no_key(mode, is_local=is_home)
 
     def _is_home(self, request: Request, visitor: Visitor) -> bool:

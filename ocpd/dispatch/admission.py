@@ -10,7 +10,7 @@ from typing import assert_never
 from ocpd.aio import steady_clock
 from ocpd.errors import Overloaded
 from ocpd.sched.queue import Answer, Queue, QueueStatistics, Rank, Ticket
-from ocpd.turn.caller import Caller
+from ocpd.turn.caller import Caller, Kind, block_of
 
 BATCH = "batch"
 
@@ -45,8 +45,9 @@ class Admission:
         self._last_ticket = 0
         self._waiting: dict[Ticket, asyncio.Future[None]] = {}
 
-    async def enter(self, caller: Caller | None = None) -> Place:
-        """Wait for a place for ``caller``. Release it, whatever happens.
+    async def enter(self, caller: Caller | None = None, *, is_heir: bool = False) -> Place:
+        """Wait for a place for ``caller``. Release it, whatever happens. ``is_heir``: somebody left
+        in his favour, and a full queue has room for him.
 
         Raises Overloaded (429) when the queue is full, at once or because another caller, of whom
         nobody waits, gets the room; and when there is no place within ``wait_s``. Cancelled while
@@ -54,7 +55,8 @@ class Admission:
         """
         self._last_ticket += 1
         ticket = Ticket(self._last_ticket)
-        asked = self._queue.ask(ticket, rank_of(caller or Caller()), steady_clock())
+        rank = rank_of(caller or Caller())
+        asked = self._queue.ask(ticket, rank, steady_clock(), is_heir=is_heir)
         if asked.displaced is not None:
             self._turn_away(asked.displaced)
         match asked.answer:
@@ -133,4 +135,18 @@ class Admission:
 def rank_of(caller: Caller) -> Rank:
     """Where a caller stands in the queue."""
     weight = caller.weight or WEIGHTS.get(caller.role, WEIGHTS["user"])
-    return Rank(caller.scope, weight, is_batch=caller.role == BATCH)
+    return Rank(_lane_of(caller), weight, is_batch=caller.role == BATCH)
+
+
+def _lane_of(caller: Caller) -> str:
+    """A key is one lane, also one that everybody has; without one it is the network. What a caller
+    can make up, the headers of an unknown proxy or half of an IPv6 address, makes nobody two."""
+    match caller.kind:
+        case Kind.KEY | Kind.SHARED | Kind.ADMIN:
+            return caller.scope
+        case Kind.ANONYMOUS:
+            return "anonymous"
+        case Kind.LOCAL | Kind.REMOTE:
+            return f"place {block_of(caller.address) or caller.place}"
+        case _:
+            assert_never(caller.kind)

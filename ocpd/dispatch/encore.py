@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Protocol
 
+import msgspec
+
 from ocpd.aio import Nursery
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.job import Job
@@ -127,6 +129,7 @@ class Encore:
             ending = None
         else:
             ending = flight.ending or await self._wait(flight)
+            job = msgspec.structs.replace(job, is_heir=True)
         if ending is None:
             async with aclosing(self._lead(flight, job, dialect, note)) as batches:
                 async for batch in batches:

@@ -5,7 +5,6 @@ which reservation. The judgement itself is ``sched.quota``'s, its words are ``no
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 
 import msgspec
@@ -21,7 +20,7 @@ from ocpd.sched.windows import DAY_S, Entry
 from ocpd.store.plan import PlanBook
 from ocpd.store.quotas import Quotas
 from ocpd.store.usage import UsageBook
-from ocpd.turn.caller import Caller, Kind
+from ocpd.turn.caller import Caller, Kind, block_of
 from ocpd.turn.outcome import Outcome, TurnState
 from ocpd.turn.request import TurnId
 
@@ -217,17 +216,3 @@ def check_model(caller: Caller, model: str) -> None:
             code="model_not_allowed",
             param="model",
         )
-
-
-def block_of(address: str) -> str:
-    """Return what of an address tells one household from another: an IPv6 one's first half, since
-    the other is the household's to choose."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(known, ipaddress.IPv6Address):
-        if known.ipv4_mapped is not None:
-            return str(known.ipv4_mapped)
-        return str(ipaddress.ip_network((int(known), 64), strict=False))
-    return address

@@ -163,7 +163,7 @@ class Hall:
         try:
             if self._gate is not None:
                 await self._gate.enter(job)
-            place = await self._admission.enter(outcome.caller)
+            place = await self._admission.enter(outcome.caller, is_heir=job.is_heir)
             self._check_plan(outcome, place)
         except OcpdError as error:
             self._ledger.close(outcome, TurnState.REFUSED, error)

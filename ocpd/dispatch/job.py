@@ -23,7 +23,8 @@ class Job(msgspec.Struct, frozen=True):
     """A turn, who asks, and what must be known of its model to run it.
 
     ``limits`` None means the hall's own; ``asked_model`` is the name as the caller wrote it.
-    ``is_lossy``: the turn is not what the caller sent, and no process may remember it.
+    ``is_lossy``: the turn is not what the caller sent, and no process may remember it. ``is_heir``:
+    another caller left in favour of this one, who has waited for long, and need not for room.
     """
 
     turn: Turn
@@ -34,3 +35,4 @@ class Job(msgspec.Struct, frozen=True):
     prompt_chars: int = 0
     limits: TimeLimits | None = None
     is_lossy: bool = False
+    is_heir: bool = False

@@ -12,7 +12,8 @@ The order, and what it promises:
   is the time in places that is shared, and a lane of long turns does not crowd out one of short
   ones. A lane that comes back does not make up for the time it was away.
 * Interactive lanes come before batch lanes; but of ``BATCH_EVERY`` places in a row that are given
-  while both wait, one is a batch lane's.
+  while both wait, one is a batch lane's. Of two or more places one is never a batch turn's, so that
+  whoever cannot wait need not wait for the end of one that can.
 * A full queue turns away, with one exception: a lane that nobody waits in takes the room of the
   newest ticket of the longest lane. So nobody keeps the others out by filling the queue.
 """
@@ -180,6 +181,7 @@ class Queue:
         self._lanes: dict[tuple[str, bool], _Lane] = {}
         self._classes = {False: _Class(), True: _Class()}
         self._since_batch = 0
+        self._running_batch = 0
         self._length = _Length(USUAL_S)
         self._rejections = 0
 
@@ -189,17 +191,26 @@ class Queue:
             f"waiting {len(self._waiting)}/{self._max_waiting})"
         )
 
-    def ask(self, ticket: Ticket, rank: Rank | None = None, now: float = 0.0) -> Asked:
+    def ask(
+        self,
+        ticket: Ticket,
+        rank: Rank | None = None,
+        now: float = 0.0,
+        *,
+        is_heir: bool = False,
+    ) -> Asked:
         """Ask for a place. A WAITING ticket is named later by ``leave`` or ``resize``; one that is
-        ``displaced`` must be told that there is no room for it any more."""
+        ``displaced`` must be told that there is no room for it any more. An heir comes for one that
+        has left, or is about to: it waits in any case, and takes nobody's room."""
         rank = rank or Rank()
-        if len(self._running) < self._max_running and not self._waiting:
+        if self._has_place(is_batch=rank.is_batch):
+            # Then nobody waits who could have it.
             lane = self._lane_of(rank)
             self._classes[rank.is_batch].wake(lane)
             self._start(ticket, lane, now)
             return Asked(Answer.ADMITTED)
         displaced = None
-        if len(self._waiting) >= self._max_waiting:
+        if len(self._waiting) >= self._max_waiting and not is_heir:
             self._rejections += 1
             displaced = self._find_displaced(rank)
             if displaced is None:
@@ -256,8 +267,7 @@ class Queue:
 
     def _admit(self, now: float) -> list[Ticket]:
         admitted: list[Ticket] = []
-        while self._waiting and len(self._running) < self._max_running:
-            queued = self._choose_class()
+        while (queued := self._choose_class()) is not None:
             lane = queued.take()
             ticket = next(iter(lane.waiting))
             self._withdraw(ticket)
@@ -266,11 +276,20 @@ class Queue:
             admitted.append(ticket)
         return admitted
 
-    def _choose_class(self) -> _Class:
+    def _has_place(self, *, is_batch: bool) -> bool:
+        if len(self._running) >= self._max_running:
+            return False
+        return not is_batch or self._running_batch < max(1, self._max_running - 1)
+
+    def _choose_class(self) -> _Class | None:
+        """Whose turn it is; None if nobody waits who could have a place."""
         interactive, batch = self._classes[False], self._classes[True]
+        if not self._has_place(is_batch=False):
+            return None
         if not batch.waiting:
             self._since_batch = 0
-            return interactive
+        if not batch.waiting or not self._has_place(is_batch=True):
+            return interactive if interactive.waiting else None
         if interactive.waiting and self._since_batch < BATCH_EVERY - 1:
             self._since_batch += 1
             return interactive
@@ -280,11 +299,13 @@ class Queue:
     def _start(self, ticket: Ticket, lane: _Lane, now: float) -> None:
         price = self._classes[lane.rank.is_batch].charge(lane)
         lane.running += 1
+        self._running_batch += lane.rank.is_batch
         self._running[ticket] = _Running(lane, now, price)
 
     def _end(self, held: _Running, now: float) -> None:
         lane, took_s = held.lane, now - held.since
         lane.running -= 1
+        self._running_batch -= lane.rank.is_batch
         lane.length.learn(took_s)
         self._length.learn(took_s)
         self._classes[lane.rank.is_batch].correct(lane, held.price, took_s)

@@ -32,7 +32,11 @@ SPENDING: tuple[Knob, ...] = (
         default=True,
         help="Never spend beyond the plan: stop an answer that is charged extra, refuse new ones.",
     ),
-    _stop_at("owner", 100, "keys with the role owner, and the admin key"),
-    _stop_at("user", 90, "keys with the role user, and callers without a key"),
+    _stop_at(
+        "owner",
+        100,
+        "keys with the role owner, the admin key, the socket, and in authMode none this machine",
+    ),
+    _stop_at("user", 90, "keys with the role user, and all other callers without a key"),
     _stop_at("batch", 60, "keys with the role batch"),
 )

@@ -4,6 +4,7 @@ What may live here: the record. How a caller is recognised is the front door's b
 """
 
 import enum
+import ipaddress
 from typing import assert_never
 
 import msgspec
@@ -63,3 +64,17 @@ class Caller(msgspec.Struct, frozen=True):
                 return f"place {self.place}"
             case _:
                 assert_never(self.kind)
+
+
+def block_of(address: str) -> str:
+    """Return what of an address tells one household from another: an IPv6 one's first half, since
+    the other is the household's to choose."""
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(known, ipaddress.IPv6Address):
+        if known.ipv4_mapped is not None:
+            return str(known.ipv4_mapped)
+        return str(ipaddress.ip_network((int(known), 64), strict=False))
+    return address

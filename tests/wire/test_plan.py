@@ -82,7 +82,7 @@ def test_a_warning_of_the_upstream_is_a_header_and_no_429(stage: Stage) -> None:
 
 
 def test_a_class_is_stopped_where_the_operator_says(open_real: OpenStage) -> None:
-    with open_real(settings=quick(plan_guard="stop", plan_stop_at_user=70)) as stage:
+    with open_real(settings=quick(plan_guard="stop", plan_stop_at_owner=70)) as stage:
         stage.upstream.show_plan(_plan(0.69))
         stage.ask("hello")
         stage.upstream.show_plan(_plan(0.7))
@@ -90,7 +90,7 @@ def test_a_class_is_stopped_where_the_operator_says(open_real: OpenStage) -> Non
         stage.assert_at_rest()
         error = stage.refusal("hello")
         assert error.code == "plan_guard"
-        assert "planStopAtUser" in str(error)
+        assert "planStopAtOwner" in str(error)
         _assert_until_reset(error)
         assert len(stage.upstream.requests) == 2
 

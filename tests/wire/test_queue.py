@@ -1,5 +1,7 @@
 """Waiting for a place, as callers see it: heartbeats, the deadline, and who is next."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -95,14 +97,16 @@ def test_an_answer_that_is_no_stream_is_not_begun_before_its_time(open_real: Ope
 
 
 def test_one_caller_cannot_fill_the_queue_for_others(open_real: OpenStage) -> None:
-    limits = {"max_concurrent": 1, "max_queue": 2, "heartbeat_ms": 0}
+    limits: dict[str, Any] = {"max_concurrent": 1, "max_queue": 2, "heartbeat_ms": 0}
+    # Who is not trusted could make up as many callers as he likes.
+    limits["trusted_proxies"] = "127.0.0.1"
     with open_real(settings=quick(**limits)) as stage:
         first = hold_the_place(stage, "For another.", "For one.")
         with in_background() as callers:
             flood = [callers.submit(stage.post, "flood") for _ in range(2)]
             queued(stage, 2)
             assert stage.post("flood").status == 429
-            # A proxy tells callers apart that come from one address.
+            # A trusted proxy tells callers apart that come from one address.
             body = msgspec.json.encode(
                 {"model": "sonnet", "messages": [{"role": "user", "content": "another"}]}
             )

@@ -130,7 +130,8 @@ def test_the_table_is_whole() -> None:
 @pytest.mark.parametrize(
     ("mode", "token", "kind", "role"),
     [
-        ("none", None, Kind.LOCAL, "user"),
+        ("none", None, Kind.LOCAL, "owner"),
+        ("multi", None, Kind.LOCAL, "user"),
         ("shared", "second", Kind.SHARED, "user"),
         ("multi", "the-admin-key", Kind.ADMIN, "owner"),
         ("multi", "everybody", Kind.ANONYMOUS, "user"),
@@ -145,6 +146,32 @@ def test_kind_and_role_come_from_the_key_and_never_from_a_name(
     assert isinstance(caller, Caller)
     assert (caller.kind, caller.role, caller.address) == (kind, role, "127.0.0.1")
     assert (caller.key_id is not None) == (kind is Kind.KEY)
+
+
+def test_without_a_key_the_owner_is_who_has_the_socket_or_a_machine_that_asks_for_none() -> None:
+    roles = {
+        (mode, place): caller.role
+        for mode in MODES
+        for place, request in {
+            "socket": ask(uid=1000),
+            "here": ask(),
+            "proxied socket": ask(uid=1000, via="1.1 proxy"),
+            "proxied": ask(x_forwarded_for="192.0.2.1"),
+            "tunnel": ask(host="192.168.1.2:3456"),
+        }.items()
+        if isinstance(caller := judge(request, **MODES[mode]), Caller)
+    }
+    assert roles == {
+        ("none", "socket"): "owner",
+        ("none", "here"): "owner",
+        ("none", "proxied socket"): "user",
+        ("none", "proxied"): "user",
+        ("none", "tunnel"): "user",
+        ("shared", "socket"): "owner",
+        ("multi", "socket"): "owner",
+        # Else a key of the role user would be worth less than none.
+        ("multi", "here"): "user",
+    }
 
 
 def test_what_a_key_may_is_what_its_record_says() -> None:

@@ -7,7 +7,7 @@ import pytest
 from ocpd.dispatch.admission import Admission, Place, rank_of
 from ocpd.errors import Overloaded
 from ocpd.sched.queue import Rank
-from ocpd.turn.caller import Caller
+from ocpd.turn.caller import Caller, Kind
 from tests.unit.http.stage import breathe, run
 
 
@@ -116,8 +116,32 @@ def test_a_place_that_comes_in_the_moment_of_leaving_goes_to_the_next() -> None:
     [("owner", 4, False), ("user", 2, False), ("batch", 1, True), ("of another version", 2, False)],
 )
 def test_the_role_of_a_key_says_where_it_stands(role: str, weight: int, is_batch: bool) -> None:
-    caller = Caller(place="somewhere", role=role)
+    caller = Caller("laptop", 7, role=role, kind=Kind.KEY)
     assert rank_of(caller) == Rank(caller.scope, weight, is_batch)
+
+
+def test_a_lane_is_a_key_or_a_network_and_nothing_that_can_be_made_up() -> None:
+    def lane(kind: Kind, **fields: str) -> str:
+        return rank_of(Caller("x", kind=kind, **fields)).lane  # type: ignore[arg-type]
+
+    # Everybody has that key.
+    everybody = [lane(Kind.ANONYMOUS, place=f"192.0.2.{n}", address=f"192.0.2.{n}") for n in (1, 2)]
+    made_up = [
+        lane(Kind.REMOTE, place=f"127.0.0.1 via {n}", address="127.0.0.1") for n in ("a", "b")
+    ]
+    own_half = [lane(Kind.REMOTE, place=f"2001:db8::{n}", address=f"2001:db8::{n}") for n in (1, 2)]
+    for same in (everybody, made_up, own_half):
+        assert len(set(same)) == 1
+    others = [
+        lane(Kind.REMOTE, place="192.0.2.1", address="192.0.2.1"),
+        lane(Kind.REMOTE, place="2001:db9::1", address="2001:db9::1"),
+        lane(Kind.LOCAL, place="uid 1000"),
+        lane(Kind.LOCAL, place="uid 1001"),
+        lane(Kind.SHARED, key_stamp="a"),
+        lane(Kind.SHARED, key_stamp="b"),
+        lane(Kind.ADMIN),
+    ]
+    assert len({*everybody, *made_up, *own_half, *others}) == 3 + len(others)
 
 
 def test_callers_take_turns_and_batch_comes_last() -> None:

@@ -82,8 +82,14 @@ class Guest:
 class Stage:
     """A scene with an encore, and callers in front."""
 
-    def __init__(self, *row: Puppet | OcpdError, gate: Gate | None = None) -> None:
-        self.scene = Scene(*row, gate=gate)
+    def __init__(
+        self,
+        *row: Puppet | OcpdError,
+        gate: Gate | None = None,
+        places: int = 2,
+        waiting: int = 1,
+    ) -> None:
+        self.scene = Scene(*row, gate=gate, places=places, waiting=waiting)
         self.table = Table()
         self.max_age_s = 60.0
         self.encore = Encore(self.scene.hall, self.table, lambda: self.max_age_s)
@@ -110,8 +116,8 @@ def puppets(count: int, *batches: list[Event]) -> list[Puppet]:
 
 
 @asynccontextmanager
-async def open_stage(*row: Puppet | OcpdError, gate: Gate | None = None) -> AsyncIterator[Stage]:
-    stage = Stage(*row, gate=gate)
+async def open_stage(*row: Puppet | OcpdError, **more: Any) -> AsyncIterator[Stage]:
+    stage = Stage(*row, **more)
     async with stage.scene.hall, stage.encore:
         yield stage
         await stage.idle()
@@ -313,6 +319,27 @@ def test_if_the_leader_leaves_the_next_one_leads_and_nobody_else_runs() -> None:
             assert {await guest.heard() for guest in (heir, *others)} == {"Hello"}
             assert heir.notes == [MISS]
             assert all(guest.notes == [HIT] for guest in others)
+
+    run(main())
+
+
+def test_an_heir_has_a_place_where_no_queue_would_have_let_him_wait_for_one() -> None:
+    async def main() -> None:
+        first, second = Puppet(1, [STARTED]), Puppet(2, list(GOOD))
+        async with open_stage(first, second, places=1, waiting=0) as stage:
+            leader, heir = stage.call(), stage.call()
+            await breathe()
+            await leader.leave()
+            await breathe()
+            # The place is not free yet: the turn that had it is being settled.
+            assert stage.turns == 1
+            stranger = stage.call(Caller("other", 2, kind=Kind.KEY))
+            await stranger.task
+            assert isinstance(stranger.error, Overloaded)
+            first.settle()
+            second.settle()
+            assert await heir.heard() == "Hello"
+            assert stage.turns == 2
 
     run(main())
 

@@ -218,10 +218,48 @@ def test_batch_waits_for_interactive_but_not_for_ever() -> None:
     assert served == first + first + "m" * 6 + "n"
 
 
-def test_batch_has_all_places_while_nobody_else_wants_them() -> None:
+def test_batch_has_the_only_place_while_nobody_else_wants_it() -> None:
     queue = busy()
     waiting = line_up(queue, NIGHTLY, NIGHTLY)
     assert order_of(queue, A, waiting) == "nn"
+
+
+def test_of_several_places_one_is_kept_from_batch() -> None:
+    queue = Queue(3, 10)
+    assert [queue.ask(ticket, NIGHTLY).answer for ticket in (A, B, C)] == [
+        Answer.ADMITTED,
+        Answer.ADMITTED,
+        Answer.WAITING,
+    ]
+    # So nobody else has to wait for the end of one of these, nor behind those that wait.
+    assert queue.ask(D, MINE).answer is Answer.ADMITTED
+    assert queue.ask(E, YOURS).answer is Answer.WAITING
+    assert queue.leave(D) == [E]
+    assert queue.leave(E) == []
+    assert queue.leave(A) == [C]
+    assert counts(queue) == (2, 0)
+
+
+def test_more_places_are_given_to_batch_too() -> None:
+    queue = Queue(2, 10)
+    for ticket in (A, B, C):
+        queue.ask(ticket, NIGHTLY)
+    assert counts(queue) == (1, 2)
+    assert queue.resize(3, 10) == [B]
+    assert queue.resize(1, 10) == []
+    assert queue.leave(A) == []
+    assert queue.leave(B) == [C]
+
+
+def test_an_heir_waits_where_nobody_else_may_and_takes_nobodys_room() -> None:
+    queue = busy(0)
+    assert queue.ask(B, MINE, is_heir=True) == Asked(Answer.WAITING)
+    assert queue.ask(C, YOURS) == Asked(Answer.FULL)
+    assert queue.leave(A) == [B]
+    full_queue = busy(2)
+    flood = [*line_up(full_queue, MINE, MINE)]
+    assert full_queue.ask(B, YOURS, is_heir=True) == Asked(Answer.WAITING)
+    assert full_queue.statistics().waiting == len(flood) + 1
 
 
 def test_a_lane_with_nobody_in_a_full_queue_takes_the_newest_of_the_longest() -> None:
