@@ -36,11 +36,12 @@ SETTINGS_INTRO = """\
 Every setting can be given in several ways. The first one found wins:
 
 1. a flag: `ocpd --max-queue 4` (`make run ARGS="--max-queue 4"`)
-2. an environment variable: `OCPD_MAX_QUEUE=4`. Some settings also answer to an older name, such as
+2. what was changed at run time: `ocpctl settings maxQueue 4`. It is kept for the next start.
+3. an environment variable: `OCPD_MAX_QUEUE=4`. Some settings also answer to an older name, such as
    `CLAUDE_MAX_QUEUE`; the `OCPD_` name wins over it. An empty variable counts as unset.
-3. the config file, a TOML file with the names of the first column; names with dots may also stand
+4. the config file, a TOML file with the names of the first column; names with dots may also stand
    in tables
-4. the default
+5. the default
 
 The config file is the one that `--config FILE` or `OCPD_CONFIG` names, else
 `$XDG_CONFIG_HOME/ocpd/ocpd.toml` (`~/.config/ocpd/ocpd.toml`), else `/etc/ocpd/ocpd.toml`.
@@ -48,8 +49,10 @@ The config file is the one that `--config FILE` or `OCPD_CONFIG` names, else
 A value that does not fit stops the start with exit code 78 and a line that names the setting, the
 value and what would fit. So does a name in the file that is no setting.
 
-What `ocpctl settings KEY VALUE` has changed comes right behind the flags; it counts at once, and
-after a restart too.
+All but flags and secrets can be changed while ocpd runs: with `ocpctl settings KEY VALUE`, which
+comes right behind the flags and counts after a restart too, or in the config file and then
+`ocpctl reload` (or SIGHUP). Turns that run go on under the settings they began with.
+`ocpctl settings --explain KEY` tells where a value comes from.
 """
 
 SETTINGS_REST = """\

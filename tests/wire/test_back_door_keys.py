@@ -56,6 +56,7 @@ def test_a_key_identifies_its_caller_and_its_turn_is_in_the_book(
 ) -> None:
     secret = operator.add_key("editor")
     assert ask_with(stage.daemon.port, secret, "hello there").status == 200
+    stage.daemon.wait_quiet()
     by_key = {row["key_name"]: row for row in operator.told("usage", "--by-key")["byKey"]}
     row = by_key["editor"]
     assert (row["requests"], row["successes"], row["errors"]) == (1, 1, 0)
@@ -93,6 +94,7 @@ def test_whoever_comes_with_a_key_sees_his_own_rows(stage: Stage, operator: Oper
     mine, other = operator.add_key("mine"), operator.add_key("other")
     for secret in (mine, other, other):
         assert ask_with(stage.daemon.port, secret).status == 200
+    stage.daemon.wait_quiet()
     body = own_usage(stage, mine)
     assert body["scope"] == {"self": "mine", "all": False}
     assert names_of(body["byKey"], "key_name") == ["mine"]  # type: ignore[arg-type]
@@ -118,6 +120,7 @@ def test_revocation_is_immediate_and_the_key_stays_listed(stage: Stage, operator
     operator.does("keys", "revoke", "gone")
     # Without multi-user keys a token that is none counts as none: it is served, but as nobody.
     assert ask_with(stage.daemon.port, secret).status == 200
+    stage.daemon.wait_quiet()
     rows = {row["key_name"]: row for row in operator.told("usage", "--by-key")["byKey"]}
     assert rows["gone"]["requests"] == 1
     assert operator.told("keys", "show", "gone")["revoked"] == 1
@@ -133,6 +136,8 @@ def test_rotating_ends_the_old_secret_and_keeps_the_rows(stage: Stage, operator:
     assert new != old
     assert own_usage(stage, old)["scope"] == {"self": None, "all": True}
     assert ask_with(stage.daemon.port, new).status == 200
+    # The row comes once the CLI has closed its books.
+    stage.daemon.wait_quiet()
     (row,) = own_usage(stage, new)["byKey"]  # type: ignore[misc]
     assert (row["key_name"], row["requests"]) == ("turning", 2)
 
@@ -166,6 +171,7 @@ def test_what_cannot_be_done_is_a_failure_that_says_why(
 def test_quotas_are_set_and_shown_with_what_is_used(stage: Stage, operator: Operator) -> None:
     secret = operator.add_key("limited")
     assert ask_with(stage.daemon.port, secret).status == 200
+    stage.daemon.wait_quiet()
     operator.does("quota", "limited", "daily=50", "tokens.weekly=100000", "cost.monthly=5.5")
     told = operator.told("quota", "limited")
     assert told["daily"] == {"limit": 50, "used": 1}
