@@ -1,5 +1,5 @@
 """Run the benchmarks and print the tables: ``make bench``, about five minutes. ``make bench
-ARGS=admin`` runs one part: turn, conversations, queue, tools or admin.
+ARGS=admin`` runs one part: turn, conversations, queue, keys, tools or admin.
 
 (a) the CLI cold, spawned per request; (b) a new conversation through ocpd; (c) the upstream
 called directly. Rounds alternate, so that a slow minute of the machine hits all three.
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import admin, client, conversations, queue, stage, tools
+from bench import admin, client, conversations, keys, queue, stage, tools
 from bench.cold import cold
 from tests.kit.cli import find_real_cli
 
@@ -215,6 +215,7 @@ if __name__ == "__main__":
     parts = {
         "admin": admin.main,
         "conversations": conversations.main,
+        "keys": keys.main,
         "queue": queue.main,
         "tools": tools.main,
         "turn": main,
