@@ -6,7 +6,8 @@ What may live here: who makes an answer and who waits for it. Which turns are eq
 Equal turns are one flight. Its first caller leads: it looks into the store, and if there is nothing
 runs the turn. The others wait for the end, and are told the same: the answer, or the failure. A
 leader that leaves takes its turn along; then the next one leads, from the start, which is why
-nobody is told anything of an answer before its end.
+nobody is told anything of an answer before its end. The others hear of an answer as fast as its
+leader takes it, and wait no longer than a turn of their own could take.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ import msgspec
 from ocpd.aio import Nursery
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.job import Job
-from ocpd.errors import OcpdError
+from ocpd.errors import OcpdError, Upstream
 from ocpd.store.cache import Cached
 from ocpd.turn.cachekey import find_key
 from ocpd.turn.events import Event, Failed
@@ -128,7 +129,7 @@ class Encore:
             flight = self._flights[key] = _Flight(key)
             ending = None
         else:
-            ending = flight.ending or await self._wait(flight)
+            ending = flight.ending or await self._wait_in_time(flight, self._hall.longest_s(job))
             job = msgspec.structs.replace(job, is_heir=True)
         if ending is None:
             async with aclosing(self._lead(flight, job, dialect, note)) as batches:
@@ -167,6 +168,20 @@ class Encore:
     async def _look_up(self, key: str) -> Recording | None:
         found = await self._table.get(key, max_age_s=self._max_age_s())
         return None if found is None else decode_recording(found.value)
+
+    async def _wait_in_time(self, flight: _Flight, within_s: float) -> Ending | None:
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._wait(flight)
+        except TimeoutError as error:
+            # Whoever leads takes his answer so slowly that nobody else should wait for it.
+            self._forget(flight)
+            raise Upstream(
+                "the equal request that this one waited for did not come to its end within"
+                f" {within_s:g} s (settings timeout, queueTimeout, cacheTTL)",
+                status=504,
+                code="timeout",
+            ) from error
 
     async def _wait(self, flight: _Flight) -> Ending | None:
         """Wait for the end of a flight; None if it is ours to lead now."""

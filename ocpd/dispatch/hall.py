@@ -124,6 +124,10 @@ class Hall:
             return False
         return True
 
+    def longest_s(self, job: Job) -> float:
+        """Return how long ``run`` may take from the queue to the end, in seconds."""
+        return self._admission.wait_s + (job.limits or self._limits).total_s
+
     async def wait_idle(self) -> None:
         """Wait until no ended turn is left to be settled."""
         await self._nursery.wait_idle()

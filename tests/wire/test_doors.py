@@ -1,6 +1,8 @@
 """Who comes in at a real daemon: modes, keys, revocation, guesses, pages and addresses, asked for
 over real sockets. A caller from another machine is one that a trusted proxy speaks for."""
 
+import contextlib
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -237,6 +239,67 @@ def test_a_whole_answer_to_a_revoked_key_is_401(open_doors: Any, tmp_path: Path)
             operator.does("keys", "revoke", "laptop")
             assert caller.read_all().startswith(b"HTTP/1.1 401 ")
         assert b'"key_revoked"' in caller.seen
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_a_key_that_ends_in_the_queue_gets_no_place(
+    open_doors: Any, tmp_path: Path, streamed: bool
+) -> None:
+    with open_doors(Silent(after=1), auth_mode="multi", max_concurrent=1) as stage:
+        operator = operator_of(stage, tmp_path)
+        told = (f"authorization: Bearer {operator.add_key('laptop')}", "connection: close")
+        with stage.call("hold", stream=True) as holder:
+            holder.read_until(b"word0")
+            with Caller(stage.daemon.port, body_of("hello", stream=streamed), told) as caller:
+                stage.wait_report(lambda r: r.concurrency.queued == 1)
+                operator.does("keys", "revoke", "laptop")
+                assert caller.read_all().startswith(b"HTTP/1.1 401 ")
+            assert b'"key_revoked"' in caller.seen
+            assert stage.wait_report(lambda r: r.concurrency.queued == 0).concurrency.inflight == 1
+
+
+def wait_crowd(stage: Stage, *, making: int, waiting: int) -> None:
+    """Wait until so many answers are made that may be given again, for so many others."""
+    until = time.monotonic() + 10
+    while True:
+        told = ask_unix(stage.daemon.socket, "GET", "/cache/stats").json()
+        if (told["inflight"], told["requesters"]) == (making, waiting):
+            return
+        assert time.monotonic() < until, told
+
+
+def test_a_key_that_ends_takes_along_those_who_wait_for_its_answer(
+    open_doors: Any, tmp_path: Path
+) -> None:
+    with open_doors(Silent(after=1), auth_mode="multi", cache_ttl_ms=60_000) as stage:
+        operator = operator_of(stage, tmp_path)
+        told = (f"authorization: Bearer {operator.add_key('laptop')}", "connection: close")
+        with contextlib.ExitStack() as stack:
+            callers = [
+                stack.enter_context(Caller(stage.daemon.port, body_of("hello"), told))
+                for _ in range(3)
+            ]
+            wait_crowd(stage, making=1, waiting=2)
+            operator.does("keys", "revoke", "laptop")
+            for caller in callers:
+                assert caller.read_all().startswith(b"HTTP/1.1 401 ")
+            wait_crowd(stage, making=0, waiting=0)
+        # Nobody took over.
+        assert stage.wait_report(lambda r: r.stats.active_requests == 0).stats.attempts == 1
+
+
+def test_an_ended_key_goes_on_with_no_conversation(open_doors: Any, tmp_path: Path) -> None:
+    with open_doors(auth_mode="multi", cache_ttl_ms=60_000) as stage:
+        operator = operator_of(stage, tmp_path)
+        secret = operator.add_key("laptop")
+        for _ in range(2):
+            assert chat(stage, secret).status == 200
+        stage.daemon.wait_quiet()
+        operator.does("keys", "revoke", "laptop")
+        refused(chat(stage, secret), 401, "bad_token")
+        # Nor does the next one of that name get what was its.
+        page = chat(stage, operator.add_key("laptop"))
+        assert (page.status, page.headers["x-ocpd-cache"]) == (200, "miss")
 
 
 # Guesses.

@@ -11,7 +11,7 @@ import pytest
 
 from ocpd.dispatch.encore import HIT, MISS, Encore
 from ocpd.dispatch.gate import Gate
-from ocpd.dispatch.job import Job
+from ocpd.dispatch.job import Job, TimeLimits
 from ocpd.errors import OcpdError, Overloaded, QuotaExceeded, Upstream
 from ocpd.store.cache import Cached
 from ocpd.turn.caller import Caller, Kind
@@ -88,8 +88,9 @@ class Stage:
         gate: Gate | None = None,
         places: int = 2,
         waiting: int = 1,
+        limits: TimeLimits | None = None,
     ) -> None:
-        self.scene = Scene(*row, gate=gate, places=places, waiting=waiting)
+        self.scene = Scene(*row, gate=gate, places=places, waiting=waiting, limits=limits)
         self.table = Table()
         self.max_age_s = 60.0
         self.encore = Encore(self.scene.hall, self.table, lambda: self.max_age_s)
@@ -340,6 +341,27 @@ def test_an_heir_has_a_place_where_no_queue_would_have_let_him_wait_for_one() ->
             second.settle()
             assert await heir.heard() == "Hello"
             assert stage.turns == 2
+
+    run(main())
+
+
+def test_nobody_waits_for_ever_for_a_leader_that_takes_nothing() -> None:
+    async def main() -> None:
+        first, second = Puppet(1, [STARTED, TextDelta("Hel")]), Puppet(2, list(GOOD))
+        async with open_stage(first, second, limits=TimeLimits(0.02, 0.02)) as stage:
+            stage.scene.admission.wait_s = 0.02
+            first.settle()
+            second.settle()
+            plain = job()
+            async with aclosing(stage.encore.run(plain, "test")) as batches:
+                await anext(batches)
+                # He is busy with that, and his turn is over long since.
+                other = stage.call()
+                await other.task
+                assert isinstance(other.error, Upstream)
+                assert (other.error.status, other.error.code) == (504, "timeout")
+                # Who comes now has a turn of his own.
+                assert await stage.call().heard() == "Hello"
 
     run(main())
 
