@@ -3,6 +3,7 @@
 1. Under saturation the time in places is shared by weight, whatever the lengths of the turns.
 2. Nobody starves: who has one turn waiting gets a place within a bounded number of others.
 3. A flood from one lane fills the queue and keeps nobody else out.
+4. Batch alone makes nobody wait who cannot.
 """
 
 import heapq
@@ -126,3 +127,24 @@ def test_a_flood_keeps_nobody_else_out(is_batch: bool) -> None:
         late.pop(held, None)
         served += 1
     assert served <= 12
+
+
+class Prompt(Load):
+    """A load in which nobody waits but batch."""
+
+    def ask(self, rank: Rank) -> Answer:
+        answer = super().ask(rank)
+        assert rank.is_batch or answer is Answer.ADMITTED
+        return answer
+
+
+@given(seed=st.integers(0, 1000), places=st.integers(2, 8))
+def test_one_turn_at_a_time_never_waits_for_batch(seed: int, places: int) -> None:
+    nightly, me = Rank("nightly", is_batch=True), Rank("me")
+    load = Prompt(places, {nightly: (50.0, 500.0)}, seed)
+    load.saturate(3 * places)
+    load.lengths |= {me: (1.0, 30.0)}
+    load.ask(me)
+    load.run(300)
+    # It has all the others.
+    assert load.time_in_places[nightly] > 0.8 * (places - 1) * load.time_in_places[me]
