@@ -132,6 +132,8 @@ class Meter:
                 known.expected.discard(period)
                 for entry in entries:
                     window.add(entry.at, entry.spent.amounts)
+                    # Of several periods more than once, which changes no average.
+                    self.learn(entry.spent)
 
     def forget(self, account: AccountId, periods: Iterable[str] = PERIODS) -> None:
         """Know nothing of these periods any more; what is set aside stays."""

@@ -205,6 +205,12 @@ def test_a_token_is_guessed_to_cost_what_it_has_cost():
     assert (meter.estimate(4_000, 1_000).cost, meter.price(7)) == (0.0, 0.0)
     meter.learn(Spent(1, 900, 100, 0.5))
     assert meter.price(2_000) == pytest.approx(1.0)
+    # After a restart the past tells.
+    again = Meter()
+    again.expect(ME, ["weekly", "monthly"])
+    past = [Entry(NOON, Spent(1, 900, 100, 0.5))]
+    again.recall(ME, {"weekly": past, "monthly": past})
+    assert again.price(2_000) == pytest.approx(1.0)
     assert meter.estimate(4_000, 1_000).cost == pytest.approx(1.0)
 
 
