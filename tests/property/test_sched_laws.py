@@ -36,7 +36,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.most, self.room = 2, 2
         self.now = 0.0
         self.queue = Queue(self.most, self.room)
-        self.running: list[Ticket] = []
+        self.running: dict[Ticket, Rank] = {}
         self.lanes: dict[Rank, list[Ticket]] = {rank: [] for rank in RANKS}
         self.left: list[Ticket] = []
         self.passed_over = 0
@@ -46,12 +46,28 @@ class QueueMachine(RuleBasedStateMachine):
     def waiting(self) -> list[Ticket]:
         return [ticket for lane in self.lanes.values() for ticket in lane]
 
+    def count_waiting(self, *, is_batch: bool) -> int:
+        return sum(len(lane) for rank, lane in self.lanes.items() if rank.is_batch == is_batch)
+
+    def count_places(self, *, is_batch: bool) -> int:
+        """Places that are free; of two or more one is never batch's."""
+        free = self.most - len(self.running)
+        if is_batch:
+            in_batch = sum(rank.is_batch for rank in self.running.values())
+            free = min(free, max(1, self.most - 1) - in_batch)
+        return max(0, free)
+
+    def count_admissible(self) -> int:
+        batch = min(self.count_waiting(is_batch=True), self.count_places(is_batch=True))
+        return min(self.count_places(is_batch=False), self.count_waiting(is_batch=False) + batch)
+
     def admit(self, named: list[Ticket]) -> None:
         """As many as there are places; within a lane who has waited longest; and batch neither
-        before the others, nor passed over too often."""
-        assert len(named) == max(0, min(len(self.waiting), self.most - len(self.running)))
+        before the others, nor passed over too often while a place could be its."""
+        assert len(named) == self.count_admissible()
         for ticket in named:
-            batch_waits = any(lane for rank, lane in self.lanes.items() if rank.is_batch)
+            batch_waits = self.count_waiting(is_batch=True) > 0
+            batch_could = batch_waits and self.count_places(is_batch=True) > 0
             others_wait = any(lane for rank, lane in self.lanes.items() if not rank.is_batch)
             (rank,) = (rank for rank, lane in self.lanes.items() if ticket in lane)
             assert self.lanes[rank].pop(0) == ticket
@@ -59,9 +75,11 @@ class QueueMachine(RuleBasedStateMachine):
                 assert not others_wait or self.passed_over == BATCH_EVERY - 1
                 self.passed_over = 0
             else:
-                self.passed_over = self.passed_over + 1 if batch_waits else 0
+                if not batch_waits:
+                    self.passed_over = 0
+                self.passed_over += batch_could
                 assert self.passed_over < BATCH_EVERY
-            self.running.append(ticket)
+            self.running[ticket] = rank
 
     @rule(rank=st.sampled_from(RANKS))
     def ask(self, rank: Rank) -> None:
@@ -69,11 +87,11 @@ class QueueMachine(RuleBasedStateMachine):
         asked = self.queue.ask(ticket, rank, self.now)
         match asked.answer:
             case Answer.ADMITTED:
-                assert not self.waiting, "nobody overtakes"
-                assert len(self.running) < self.most
-                self.running.append(ticket)
+                assert self.count_places(is_batch=rank.is_batch) > 0
+                assert not self.count_admissible(), "nobody overtakes"
+                self.running[ticket] = rank
             case Answer.WAITING:
-                assert len(self.running) >= self.most or self.waiting
+                assert not self.count_places(is_batch=rank.is_batch)
                 self.displace(rank, asked.displaced)
                 self.lanes[rank].append(ticket)
             case Answer.FULL:
@@ -101,8 +119,8 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(dice=st.randoms(use_true_random=False))
     def finish(self, dice: random.Random) -> None:
-        ticket = dice.choice(self.running)
-        self.running.remove(ticket)
+        ticket = dice.choice(list(self.running))
+        del self.running[ticket]
         self.left.append(ticket)
         self.admit(self.queue.leave(ticket, self.now))
 
@@ -135,7 +153,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_place_is_wasted(self) -> None:
-        assert not self.waiting or len(self.running) >= self.most
+        assert not self.count_admissible()
 
     def teardown(self) -> None:
         """Cancel everywhere: the counts return to zero."""
