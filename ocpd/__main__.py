@@ -20,7 +20,7 @@ import uvloop
 from ocpd.aio import Nursery, steady_clock
 from ocpd.daemon.greeting import describe
 from ocpd.daemon.house import open_daemon
-from ocpd.daemon.start import CannotStart, Start
+from ocpd.daemon.start import CannotStart, Start, load_with
 from ocpd.daemon.state import Daemon
 from ocpd.daemon.version import VERSION
 from ocpd.log import configure
@@ -38,6 +38,9 @@ def main() -> int:
     """Run ocpd in the foreground until SIGINT or SIGTERM."""
     try:
         start = read_start(sys.argv[1:])
+        if "--check" in sys.argv[1:]:
+            load_with(start, {})
+            return 0
     except ValueError as error:
         return _refuse(error)
     return serve(start)
@@ -50,13 +53,14 @@ def read_start(argv: list[str]) -> Start:
     for --help and for --version.
     """
     arguments = vars(_parser().parse_args(argv))
-    config = arguments.pop("config")
+    config, _ = arguments.pop("config"), arguments.pop("check")
     given = {key: value for key, value in arguments.items() if value is not None}
     file = read_config(config, os.environ)
     return Start(
         environ=os.environ,
         argv=given,
         file=file,
+        config_file=str(find_config(config, os.environ) or ""),
         loaded=load_settings(given, os.environ, file),
         read_file=lambda: read_config(config, os.environ),
         read_models=read_models,
@@ -119,23 +123,32 @@ async def _drain(daemon: Daemon, stop_now: asyncio.Event) -> None:
         hurrying.cancel()
 
 
+def find_config(path: str | None, environ: Mapping[str, str]) -> Path | None:
+    """Return where ocpd.toml is: the one named, else the user's, else the system's, else None.
+
+    The named one may be missing.
+    """
+    if named := path or environ.get("OCPD_CONFIG"):
+        return Path(named)
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config")
+    places = (home / "ocpd/ocpd.toml", Path("/etc/ocpd/ocpd.toml"))
+    return next((place for place in places if os.path.lexists(place)), None)
+
+
 def read_config(path: str | None, environ: Mapping[str, str]) -> dict[str, object]:
-    """Read ocpd.toml: the one named, else the user's, else the system's, else none.
+    """Read ocpd.toml where ``find_config`` finds it; without one nothing is set.
 
     Raises SettingsError when the named one is missing, or one that is there cannot be read.
     """
-    named = path or environ.get("OCPD_CONFIG")
-    home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "/")) / ".config")
-    places = [Path(named)] if named else [home / "ocpd/ocpd.toml", Path("/etc/ocpd/ocpd.toml")]
-    for place in places:
-        try:
-            return tomllib.loads(place.read_text("utf-8"))
-        except FileNotFoundError:
-            if named:
-                raise SettingsError(f"config file: {place} does not exist") from None
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"config file: {place}: {error}") from error
-    return {}
+    place = find_config(path, environ)
+    if place is None:
+        return {}
+    try:
+        return tomllib.loads(place.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"config file: {place} does not exist") from None
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"config file: {place}: {error}") from error
 
 
 def read_models(settings: Settings) -> Models:
@@ -167,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ocpd {VERSION}")
     parser.add_argument("--config", metavar="FILE", help="ocpd.toml to read")
+    parser.add_argument("--check", action="store_true", help="only say whether the settings fit")
     for knob in KNOBS:
         if knob.secret:
             # Every user of the machine sees the flags of its processes.

@@ -40,6 +40,7 @@ def _show_status(status: Fields, out: Output) -> None:
             ("Login", proxy.text("auth")),
             ("Requests", _spell_counts(requests, ("total", "active", "errors", "timeouts"))),
             ("Plan", _spell_plan(status)),
+            ("Plan guard", spell_guard(status.part("planGuard"))),
             ("Sessions", proxy.text("activeSessions")),
         )
     )
@@ -81,6 +82,23 @@ def _spell_plan(status: Fields) -> str:
     )
 
 
+def spell_guard(guard: Fields) -> str:
+    """Return what the plan guard does in words; "" if the daemon does not tell."""
+    mode = guard.text("mode")
+    if not mode:
+        return ""
+    said = [mode]
+    said += [
+        f"{each.text('role')} stopped until {each.text('until')}"
+        f" ({each.text('window')} {each.text('percent')}%)"
+        for each in guard.parts("stopped")
+    ]
+    if until := guard.text("overageUntil"):
+        what = "all stopped" if guard.flag("planOnly") else "charged beyond the plan"
+        said.append(f"{what} until {until} (the plan is used up)")
+    return ", ".join(said)
+
+
 def _show_warnings(told: Fields, out: Output) -> None:
     for warning in told.texts("warnings"):
         out.line(out.paint(f"Caution: {warning}", RED))
@@ -112,6 +130,7 @@ def _show_health(health: Fields, out: Output) -> None:
                 f"{queue.count('inflight')} of {queue.text('maxConcurrent', '?')} running,"
                 f" {queue.count('queued')} waiting, {queue.count('queueRejections')} turned away",
             ),
+            ("Plan guard", spell_guard(health.part("planGuard"))),
             (
                 "Processes",
                 ", ".join(f"{processes.text(n)} {_spaced(n)}" for n, _ in _flat(processes)),

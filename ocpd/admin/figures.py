@@ -44,6 +44,26 @@ class Plan(Struct, rename="camel"):
     stale: bool
 
 
+class StoppedClass(Struct):
+    """A class of callers (``role``) that the plan guard stops until ``until``, because ``window``
+    is used to ``percent``."""
+
+    role: str
+    window: str
+    percent: int
+    until: str
+
+
+class PlanGuard(Struct, rename="camel"):
+    """What the plan guard does now. ``mode`` is off, warn or stop; ``overage_until`` is set while
+    turns would be charged beyond the plan, and with ``plan_only`` nobody may begin one."""
+
+    mode: str
+    plan_only: bool
+    overage_until: str | None
+    stopped: list[StoppedClass]
+
+
 class UsageProxy(Struct, rename="camel"):
     """Counts since the start; ``uptime`` reads "6h 32m"."""
 
@@ -121,6 +141,7 @@ class StatusAnswer(Struct, rename="camel"):
     proxy: StatusProxy
     requests: StatusRequests
     plan: Plan
+    plan_guard: PlanGuard
     recent_errors: list[RecentFault]
     store: StoreHealth
     warnings: list[str]

@@ -13,16 +13,19 @@ from ocpd.admin.answers import maybe_iso, read_query, send, spell_uptime
 from ocpd.admin.figures import (
     ModelCounts,
     Plan,
+    PlanGuard,
     RecentFault,
     StatusAnswer,
     StatusProxy,
     StatusRequests,
+    StoppedClass,
     StoreHealth,
     UsageAnswer,
     UsageProxy,
 )
 from ocpd.admin.plan import last_told, spell_plan, spell_status
 from ocpd.aio import wall_clock
+from ocpd.dispatch.guard import GuardState
 from ocpd.errors import OcpdError
 from ocpd.http.exchange import Exchange
 from ocpd.store.store import Store
@@ -117,6 +120,11 @@ class Report(Protocol):
         ...
 
     @property
+    def plan_guard(self) -> GuardState:
+        """Whom the plan guard stops."""
+        ...
+
+    @property
     def recent_errors(self) -> Sequence[Fault]:
         """The newest failures, oldest first."""
         ...
@@ -162,6 +170,7 @@ class Status:
                 timeouts=report.stats.timeouts,
             ),
             plan=self._plan(),
+            plan_guard=_guard(report.plan_guard),
             recent_errors=[
                 RecentFault(fault.time, fault.message[:200])
                 for fault in report.recent_errors[-RECENT_SHOWN:]
@@ -210,6 +219,17 @@ class Status:
             # The plan and the counts are still worth having.
             return {}
         return {stat.model: _counts(stat) for stat in stats}
+
+
+def _guard(state: GuardState) -> PlanGuard:
+    return PlanGuard(
+        mode=state.mode,
+        plan_only=state.plan_only,
+        overage_until=state.overage_until,
+        stopped=[
+            StoppedClass(each.role, each.window, each.percent, each.until) for each in state.stopped
+        ],
+    )
 
 
 def _counts(stat: ModelUsage) -> ModelCounts:

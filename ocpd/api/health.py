@@ -4,6 +4,7 @@ What may live here: gathering statistics into the shape that existing clients re
 (``status``, ``version``, ``auth``, ``stats``, ...). No counting happens here.
 """
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ import msgspec
 from ocpd.aio import Nursery, steady_clock
 from ocpd.claude.wire import OfferedModel
 from ocpd.dispatch.admission import Admission
+from ocpd.dispatch.guard import GuardState
 from ocpd.dispatch.ledger import ErrorNote, Ledger, LedgerStatistics
 from ocpd.http.exchange import Exchange
 from ocpd.http.message import Request, json_response
@@ -105,11 +107,20 @@ class Config(msgspec.Struct, rename="camel"):
     mcp_servers: list[str]
 
 
+class Place(msgspec.Struct, rename="camel", frozen=True):
+    """Where the daemon keeps what it has: paths. ``config_file`` is "" if it was started without
+    one."""
+
+    state_directory: str
+    config_file: str
+
+
 class Report(msgspec.Struct, rename="camel"):
     """The whole answer. ``status`` is "ok" or "degraded"; ``uptime`` is milliseconds."""
 
     status: str
     version: str
+    pid: int
     uptime: int
     uptime_human: str
     auth_mode: str
@@ -122,8 +133,10 @@ class Report(msgspec.Struct, rename="camel"):
     stats: Stats
     concurrency: Concurrency
     processes: PoolStatistics
+    plan_guard: GuardState
     models: ModelDrift
     config: Config
+    place: Place
     warnings: list[str]
     recent_errors: list[RecentError]
 
@@ -152,6 +165,8 @@ class Sources(msgspec.Struct, frozen=True):
     ledger: Ledger
     models: Callable[[], Models]
     registry: Callable[[], Registry]
+    plan_guard: Callable[[], GuardState]
+    place: Place
 
 
 class Health:
@@ -187,6 +202,7 @@ class Health:
         return Report(
             status="ok" if claude.ok and not rejected else "degraded",
             version=self._version,
+            pid=os.getpid(),
             uptime=int(uptime_s * 1000),
             uptime_human=f"{int(uptime_s // 3600)}h {int(uptime_s % 3600 // 60)}m",
             auth_mode=doors.mode.value,
@@ -199,8 +215,10 @@ class Health:
             stats=_stats(ledger, queue),
             concurrency=_concurrency(queue),
             processes=s.pool.statistics(),
+            plan_guard=s.plan_guard(),
             models=_drift(s.models(), s.pool.offered),
             config=_config(settings, s.registry()),
+            place=s.place,
             warnings=list(list_warnings(settings, doors)),
             recent_errors=[_recent(note) for note in s.ledger.recent_errors()[-RECENT_SHOWN:]],
         )

@@ -14,7 +14,7 @@ import msgspec
 from ocpd.admin.tokens import KnownTokens
 from ocpd.aio import Nursery, wall_clock
 from ocpd.api.doorkeeper import Doorkeeper
-from ocpd.api.health import Health, Sources
+from ocpd.api.health import Health, Place, Sources
 from ocpd.api.intake import Conditions, Intake
 from ocpd.api.listing import Listing
 from ocpd.api.presence import Presence
@@ -165,7 +165,7 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
     live = rooms.live
     door = find_door(start.environ, state_directory(start.environ))
     entry = _make_entry(start, rooms)
-    sources = _health_sources(rooms, entry.doorkeeper)
+    sources = _health_sources(start, rooms, entry.doorkeeper)
     health = Health(sources, VERSION, start.lane.demo, rooms.chores)
     sessions = Sessions(rooms.store.conversations, lambda: live.settings.session_ttl_ms / 1000)
     conditions = Conditions(live.settings, live.models, live.registry)
@@ -228,7 +228,7 @@ def _make_entry(start: Start, rooms: Rooms) -> Entry:
     return Entry(tokens, sentry, doorkeeper, presence)
 
 
-def _health_sources(rooms: Rooms, doorkeeper: Doorkeeper) -> Sources:
+def _health_sources(start: Start, rooms: Rooms, doorkeeper: Doorkeeper) -> Sources:
     live = rooms.live
     return Sources(
         settings=lambda: live.settings,
@@ -241,6 +241,8 @@ def _health_sources(rooms: Rooms, doorkeeper: Doorkeeper) -> Sources:
         ledger=rooms.ledger,
         models=lambda: live.models,
         registry=lambda: live.registry,
+        plan_guard=rooms.gate.guard.state,
+        place=Place(str(state_directory(start.environ)), start.config_file),
     )
 
 

@@ -45,15 +45,16 @@ class CannotListen(CannotStart):
 
 class Start(msgspec.Struct, frozen=True):
     """What ``open_daemon`` needs. ``argv`` maps settings to texts; ``loaded`` is what argv,
-    environment and file came to; ``read_file`` reads the config file anew and ``read_models`` the
-    models table under the given settings: both raise SettingsError. ``ring`` holds the last
-    lines of the log."""
+    environment and file came to; ``config_file`` is that file's path, "" without one.
+    ``read_file`` reads it anew and ``read_models`` the models table under the given settings: both
+    raise SettingsError. ``ring`` holds the last lines of the log."""
 
     environ: Mapping[str, str]
     loaded: Loaded
     read_models: Callable[[Settings], Models]
     argv: Mapping[str, str] = {}
     file: Mapping[str, object] = {}
+    config_file: str = ""
     read_file: Callable[[], Mapping[str, object]] = dict
     lane: Lane = msgspec.field(default_factory=Lane)
     ring: Ring = msgspec.field(default_factory=Ring)

@@ -9,18 +9,22 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
+
 from ocpd.aio import wall_clock
 from ocpd.claude.wire import RateLimitInfo
 from ocpd.dispatch.bookkeeping import note_plan
 from ocpd.dispatch.notice import PATIENCE_S, PLAN_WINDOWS, Headers, spell_span
 from ocpd.errors import Overloaded
 from ocpd.sched.planguard import (
+    ROLES,
     Lines,
     Rules,
     WindowUse,
     class_of,
     find_overage_end,
     find_stop,
+    find_stop_of,
     find_warnings,
 )
 from ocpd.store.plan import PlanBook, PlanWindow
@@ -31,6 +35,26 @@ _log = logging.getLogger("ocpd.plan")
 WARNING = "x-ocpd-plan-warning"
 
 EXTRA = "overage"
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """A class of callers that may begin nothing until ``until`` (ISO 8601), because ``window`` is
+    used to ``percent``."""
+
+    role: str
+    window: str
+    percent: int
+    until: str
+
+
+class GuardState(msgspec.Struct, frozen=True, rename="camel"):
+    """What the guard does at this moment. ``overage_until`` (ISO 8601) is set while turns would be
+    charged beyond the plan; with ``plan_only`` nobody may begin one until then."""
+
+    mode: str
+    plan_only: bool
+    overage_until: str | None
+    stopped: tuple[Stopped, ...]
 
 
 class PlanGuard:
@@ -96,6 +120,23 @@ class PlanGuard:
         told = ", ".join(f"{use.name} {math.floor(use.percent)}%" for use in near)
         return ((WARNING, told),) if told else ()
 
+    def state(self) -> GuardState:
+        """Return whom the guard stops now; nothing is logged."""
+        now = self._clock()
+        uses = self._uses(now)
+        until = max(self._overage_until, self._charged_until(uses))
+        found = [(role, find_stop_of(self.rules, role, uses)) for role in ROLES]
+        return GuardState(
+            mode=self.rules.mode.value,
+            plan_only=self.rules.plan_only,
+            overage_until=_spell(until) if until > now else None,
+            stopped=tuple(
+                Stopped(role, use.name, math.floor(use.percent), _spell(use.resets_at))
+                for role, use in found
+                if use is not None
+            ),
+        )
+
     def _uses(self, now: float) -> list[WindowUse]:
         known = self._plan.latest()
         found = (_use_of(known[name], now) for name in PLAN_WINDOWS if name in known)
@@ -139,13 +180,16 @@ def _use_of(window: PlanWindow, now: float) -> WindowUse | None:
     )
 
 
+def _spell(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _overage(words: str, until: float, now: float) -> Overloaded:
     return _refuse(f"{words} (setting planOnly)", "plan_overage", until, now)
 
 
 def _refuse(words: str, code: str, until: float, now: float) -> Overloaded:
-    at = datetime.fromtimestamp(until, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    told = f"{words}; there is room again in {spell_span(until - now)}, at {at}."
+    told = f"{words}; there is room again in {spell_span(until - now)}, at {_spell(until)}."
     error = Overloaded(told, code=code, retry_after_s=max(1, math.ceil(until - now)))
     if until - now > PATIENCE_S:
         error.headers = (("x-should-retry", "false"),)

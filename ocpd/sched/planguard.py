@@ -14,6 +14,9 @@ from ocpd.turn.caller import Caller
 WARN_FROM = 80
 """Percent from which every caller is warned; one that is stopped earlier is warned from there."""
 
+ROLES = ("owner", "user", "batch")
+"""The classes of callers."""
+
 LEVELS = (WARN_FROM, 90, 100)
 """Percents at which the log has a line, besides those at which somebody is stopped."""
 
@@ -80,9 +83,14 @@ def class_of(role: str) -> str:
 def find_stop(rules: Rules, caller: Caller, uses: Iterable[WindowUse]) -> WindowUse | None:
     """Return the window for which ``caller`` is stopped, of several the one that ends last; None:
     none."""
+    return find_stop_of(rules, caller.role, uses)
+
+
+def find_stop_of(rules: Rules, role: str, uses: Iterable[WindowUse]) -> WindowUse | None:
+    """Return the window for which callers of ``role`` are stopped, as ``find_stop`` does."""
     if rules.mode is not Mode.STOP:
         return None
-    most = rules.stop_at.of(caller.role)
+    most = rules.stop_at.of(role)
     full = (use for use in uses if use.percent >= most)
     return max(full, key=lambda use: use.resets_at, default=None)
 

@@ -100,3 +100,19 @@ def test_a_value_that_does_not_fit_is_exit_78(
     monkeypatch.setattr("sys.argv", ["ocpd", "--port", "70000"])
     assert room.main() == 78
     assert "70000" in capsys.readouterr().err
+
+
+def test_check_says_whether_the_settings_fit_and_serves_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "ocpd.toml", "maxConcurrent = 4")
+    monkeypatch.setattr("sys.argv", ["ocpd", "--check", "--config", str(file)])
+    assert (room.main(), capsys.readouterr().err) == (0, "")
+    write(file, "maxConcurrent = 400")
+    assert room.main() == room.EX_CONFIG
+    assert "maxConcurrent" in capsys.readouterr().err
+
+
+def test_the_config_file_that_was_read_is_known(tmp_path: Path) -> None:
+    file = write(tmp_path / "ocpd.toml", "maxConcurrent = 4")
+    assert read_start(["--config", str(file)]).config_file == str(file)

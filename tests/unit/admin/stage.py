@@ -30,6 +30,7 @@ from ocpd.admin.status import Status, StatusSources
 from ocpd.admin.takeover import Takeover
 from ocpd.admin.usage import Usage
 from ocpd.aio import wall_clock
+from ocpd.dispatch.guard import GuardState
 from ocpd.errors import BadRequest
 from ocpd.http.listener import Server
 from ocpd.http.router import Router, make_handler
@@ -76,6 +77,7 @@ class Report(msgspec.Struct):
     stats: Counts = msgspec.field(default_factory=Counts)
     recent_errors: list[Fault] = msgspec.field(default_factory=list)
     warnings: list[str] = msgspec.field(default_factory=list)
+    plan_guard: GuardState = GuardState("warn", plan_only=True, overage_until=None, stopped=())
 
 
 class Safe:

@@ -1,5 +1,6 @@
 """Status and usage: the shapes that clients of OCP read, whatever is known."""
 
+from ocpd.dispatch.guard import GuardState, Stopped
 from tests.unit.admin.stage import Counts, Fault, House, Verdict, open_house, row
 from tests.unit.http.stage import run
 
@@ -41,6 +42,30 @@ def test_status_has_the_keys_of_old(tmp_path):
             "lastError": None,
             "movedAside": None,
         }
+
+    in_house(tmp_path, play)
+
+
+def test_status_tells_whom_the_plan_guard_stops_and_what_is_warned_of(tmp_path):
+    async def play(house: House) -> None:
+        stopped = Stopped("batch", "seven_day", 63, "2026-11-24T00:00:00Z")
+        house.report.plan_guard = GuardState("stop", False, "2026-11-21T15:00:00Z", (stopped,))
+        house.report.warnings = ["authMode is none"]
+        told = (await house.unix("GET", "/status")).json
+        assert told["planGuard"] == {
+            "mode": "stop",
+            "planOnly": False,
+            "overageUntil": "2026-11-21T15:00:00Z",
+            "stopped": [
+                {
+                    "role": "batch",
+                    "window": "seven_day",
+                    "percent": 63,
+                    "until": "2026-11-24T00:00:00Z",
+                }
+            ],
+        }
+        assert told["warnings"] == ["authMode is none"]
 
     in_house(tmp_path, play)
 

@@ -1,5 +1,6 @@
 """Promise: /health answers at once, in the shape that clients read, whatever is wrong."""
 
+import os
 import re
 from typing import Any, cast
 
@@ -8,9 +9,10 @@ import pytest
 
 from ocpd.aio import Nursery, steady_clock
 from ocpd.api import health as room
-from ocpd.api.health import RECENT_SHOWN, Health, Sources
+from ocpd.api.health import RECENT_SHOWN, Health, Place, Sources
 from ocpd.claude.version import judge_version
 from ocpd.claude.wire import OfferedModel
+from ocpd.dispatch.guard import GuardState, Stopped
 from ocpd.errors import Refused, Upstream
 from ocpd.http.message import Headers, Request
 from ocpd.pool import login as login_room
@@ -33,6 +35,12 @@ SERVERS = parse_servers(
 
 
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+GUARDED = GuardState(
+    mode="stop",
+    plan_only=True,
+    overage_until=None,
+    stopped=(Stopped("batch", "five_hour", 61, "2026-11-21T15:00:00Z"),),
+)
 
 HOLDER = KeyRecord(1, "laptop", "ocp_...", 1.0, None, None, None, "", None, "user")
 RING = Ring({"ocp_right": HOLDER}, admin="the admin key")
@@ -106,6 +114,8 @@ class House:
             self.scene.ledger,
             lambda: MODELS,
             lambda: make_registry(SERVERS, None),
+            lambda: GUARDED,
+            Place("/var/lib/ocpd", "/etc/ocpd/ocpd.toml"),
         )
         self.health = Health(sources, version="1.2.3", demo=False, nursery=self.chores)
 
@@ -123,6 +133,31 @@ def test_the_report_has_the_names_that_clients_read() -> None:
     assert told["config"]["firstByteTimeout"] == 90_000
     assert told["stats"].keys() >= {"totalRequests", "activeRequests", "errors", "timeouts"}
     assert told["processes"]["parked"] == {"m": 1}
+
+
+def test_who_asks_may_tell_the_process_and_where_it_keeps_its_files() -> None:
+    told = House().told()
+    assert told["pid"] == os.getpid()
+    assert told["place"] == {
+        "stateDirectory": "/var/lib/ocpd",
+        "configFile": "/etc/ocpd/ocpd.toml",
+    }
+
+
+def test_whom_the_plan_guard_stops_is_told() -> None:
+    assert House().told()["planGuard"] == {
+        "mode": "stop",
+        "planOnly": True,
+        "overageUntil": None,
+        "stopped": [
+            {
+                "role": "batch",
+                "window": "five_hour",
+                "percent": 61,
+                "until": "2026-11-21T15:00:00Z",
+            }
+        ],
+    }
 
 
 @pytest.mark.parametrize(

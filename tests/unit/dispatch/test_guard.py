@@ -15,7 +15,7 @@ from ocpd.claude.limits import Sheet
 from ocpd.claude.wire import PlanWindow, RateLimitInfo
 from ocpd.dispatch.bookkeeping import does_count
 from ocpd.dispatch.gate import Gate
-from ocpd.dispatch.guard import WARNING, PlanGuard
+from ocpd.dispatch.guard import WARNING, GuardState, PlanGuard
 from ocpd.dispatch.job import Job
 from ocpd.errors import OcpdError, Overloaded
 from ocpd.pool.child import ignore_limit
@@ -70,6 +70,27 @@ def refused(guard: PlanGuard, caller: Caller | None = None) -> Overloaded | None
     except Overloaded as error:
         return error
     return None
+
+
+def test_the_state_names_the_stopped_classes_and_ends_with_the_window(tmp_path: Path) -> None:
+    async def main(store: Store, clock: Clock) -> None:
+        guard = PlanGuard(store.plan, STOP, clock=clock)
+        assert guard.state() == GuardState("stop", True, None, ())
+        guard.hear(at(0.91))
+        spelled = "2023-11-15T14:00:00Z"
+        stopped = [(s.role, s.window, s.percent, s.until) for s in guard.state().stopped]
+        assert stopped == [
+            ("user", "five_hour", 91, spelled),
+            ("batch", "five_hour", 91, spelled),
+        ]
+        guard.rules = Rules()
+        assert guard.state().stopped == ()
+        guard.hear(CHARGED)
+        assert guard.state() == GuardState("warn", True, spelled, ())
+        clock.now = RESET
+        assert guard.state().overage_until is None
+
+    play(tmp_path, main)
 
 
 def test_a_full_window_stops_a_class_until_it_begins_anew(tmp_path: Path) -> None:

@@ -44,6 +44,25 @@ HEALTH = {
 }
 
 
+def test_whom_the_plan_guard_stops_is_a_line_of_both(ctl, daemon):
+    stopped = {"role": "batch", "window": "five_hour", "percent": 61, "until": "15:00"}
+    guard = {"mode": "stop", "planOnly": True, "overageUntil": None, "stopped": [stopped]}
+    daemon.answers["GET /status"] = answered(STATUS | {"planGuard": guard})
+    told = "Plan guard  stop, batch stopped until 15:00 (five_hour 61%)"
+    assert told in " ".join(ctl("status").out.splitlines())
+    guard |= {"stopped": [], "overageUntil": "15:00"}
+    daemon.answers["GET /health"] = answered(HEALTH | {"planGuard": guard})
+    assert "stop, all stopped until 15:00 (the plan is used up)" in ctl("health").out
+    guard["planOnly"] = False
+    daemon.answers["GET /health"] = answered(HEALTH | {"planGuard": guard})
+    assert "stop, charged beyond the plan until 15:00" in ctl("health").out
+
+
+def test_an_open_door_is_said_by_status(ctl, daemon):
+    daemon.answers["GET /status"] = answered(STATUS | {"warnings": ["authMode is none"]})
+    assert "Caution: authMode is none" in ctl("status").out
+
+
 def test_status_is_a_few_lines(ctl, daemon):
     daemon.answers["GET /status"] = answered(STATUS)
     said = ctl("status")
