@@ -90,8 +90,11 @@ def has_program(name: str) -> bool:
     return shutil.which(name) is not None
 
 
-def run_quietly(argv: Sequence[str], account: Account | None = None) -> Done:
+def run_quietly(
+    argv: Sequence[str], account: Account | None = None, *, within_s: float | None = None
+) -> Done:
     """Run a program and keep what it writes. Never raises for what the program does."""
+    within_s = within_s or _QUIET_S
     environ = dict(os.environ, LC_ALL="C")
     if account is not None and not account.is_self:
         environ |= _manager_environ(account)
@@ -102,12 +105,12 @@ def run_quietly(argv: Sequence[str], account: Account | None = None) -> Done:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environ,
-            timeout=_QUIET_S,
+            timeout=within_s,
             check=False,
             **_identity(account),
         )
     except subprocess.TimeoutExpired:
-        return Done(1, f"{argv[0]} did not end within {_QUIET_S:.0f} s")
+        return Done(1, f"{argv[0]} did not end within {within_s:.0f} s")
     except OSError as error:
         return Done(MISSING, f"{argv[0]}: {(error.strerror or str(error)).lower()}")
     return Done(done.returncode, done.stdout.decode("utf-8", "replace").strip())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from ocpctl.failures import OK, REFUSED, Failure, NotRunning
 from ocpctl.fields import Fields, spell_value
 from ocpctl.grammar import Verb
@@ -38,27 +36,29 @@ def restart(args: Namespace, desk: Desk) -> int:
         return _restart_gateway(desk)
     from ocpctl import services  # noqa: PLC0415 - reload needs no other program
 
-    before = services.read_version(desk.client)
-    manager = services.choose_manager(services.find_managers(desk.instance), desk.client)
-    if manager is None:
-        raise _unmanaged(desk.client)
-    line = " ".join(manager.command("restart"))
-    desk.out.remark(line)
-    since = time.monotonic()
-    done = manager.act("restart")
-    if not done.is_ok:
-        raise Failure(f"{line} failed: {done.output or done.code}", _advice(line))
-    health = services.wait_answering(desk.client, since=since)
-    if health is None:
+    health = services.read_health(desk.client)
+    place = desk.client.place
+    if place is not None and place.is_tcp and not services.is_here(place.host):
         raise Failure(
-            f"ocpd did not answer within {services.ANSWER_WITHIN_S:.0f} s", _look_at(line)
+            f"{place} is on another machine, and so is what restarts it",
+            ("type this there: ocpctl restart",),
         )
-    version = health.text("version", "?")
+    before, pid = health.text("version"), services.daemon_pid(desk.client, health)
+    managers = services.find_managers(desk.instance)
+    manager = services.choose_manager(managers, desk.client, pid)
+    if manager is None:
+        raise _unmanaged(desk.client, pid)
+    desk.out.remark(" ".join(manager.command("restart")))
+    if health.part("stats").count("activeRequests"):
+        desk.out.remark("answers that are being given may end first (setting drainTimeout)")
+    health = services.restart(manager, desk.client)
+    version, pid = health.text("version", "?"), services.daemon_pid(desk.client, health)
     if desk.out.is_json:
-        desk.out.show_json({"version": version, "before": before or None})
+        desk.out.show_json({"version": version, "before": before or None, "pid": pid})
         return OK
     was = f" (it was {before})" if before not in ("", version) else ""
-    desk.out.tick(f"ocpd {version} answers{was}")
+    process = f" as process {pid}" if pid else ""
+    desk.out.tick(f"ocpd {version} answers{process}{was}")
     return OK
 
 
@@ -73,14 +73,15 @@ def _restart_gateway(desk: Desk) -> int:
     return OK if code == 0 else REFUSED
 
 
-def _unmanaged(client: Client) -> Failure:
+def _unmanaged(client: Client, pid: int | None) -> Failure:
+    pid = pid or client.peer_pid
     if client.place is None:
         return NotRunning(
             "ocpd is not running, and no service manager knows it",
             ("start it as you did before: ocpd, or make run in a checkout",),
         )
-    line = _command_of(client.peer_pid)
-    how = f" as process {client.peer_pid}" if client.peer_pid else ""
+    line = _command_of(pid)
+    how = f" as process {pid}" if pid else ""
     return Failure(
         f"ocpd was started by hand{how}, so it is yours to restart",
         ((f"it was started with: {line}",) if line else ())
@@ -95,17 +96,6 @@ def _command_of(pid: int | None) -> str:
     except OSError:
         return ""
     return spell_value(" ".join(word.decode("utf-8", "replace") for word in words if word))
-
-
-def _advice(line: str) -> tuple[str, ...]:
-    return () if "--user" in line or line.startswith("brew") else (f"try: sudo {line}",)
-
-
-def _look_at(line: str) -> tuple[str, ...]:
-    if line.startswith("brew"):
-        return ("see what it says: brew services info ocpd",)
-    user = "--user " if "--user" in line else ""
-    return (f"see what it says: journalctl {user}-u ocpd -n 50",)
 
 
 def _declare_restart(parser: ArgumentParser) -> None:
