@@ -25,6 +25,7 @@ TABLE = (
     ("usage", "usage", "what the plan has left, and what the models did"),
     ("status", "status", "quick overview"),
     ("health", "status", "what runs, and what is wrong with it"),
+    ("doctor", "doctor", "what must be done, with the next command to type"),
     ("keys", "keys", "API keys: list, add, revoke, rotate, show, rename"),
     ("quota", "quota", "what one key may spend"),
     ("settings", "settings", "show or change settings, without a restart"),

@@ -76,6 +76,15 @@ class Client:
         self.place: Place | None = None
         self.peer_pid: int | None = None
 
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where it looks for the daemon."""
+        return tuple(self._places)
+
+    def hush(self) -> None:
+        """Warn of nothing: who asks judges versions, and demos, himself."""
+        self._warn = _say_nothing
+
     # Asking.
 
     def get(self, *segments: str, query: Mapping[str, str] | None = None) -> Json:
@@ -202,6 +211,10 @@ class Client:
         if reply.status in _FORBIDDEN:
             return NoAccess(message, self._access_advice(place))
         return Refused(reply.status, message, body)
+
+
+def _say_nothing(_text: str) -> None:
+    """Nobody needs to hear it."""
 
 
 class _Mapped:

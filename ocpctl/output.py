@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RULE = "─" * 37
 
-GREEN, RED, DIM, BOLD = "32", "31", "2", "1"
+GREEN, RED, YELLOW, DIM, BOLD = "32", "31", "33", "2", "1"
 
 _SHORTEST_CELL = 8
 _GAP = 2

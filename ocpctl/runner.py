@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MISSING = 127
 _QUIET_S = 120.0
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # What a program needs of us to talk to a person and to the network. Tokens are not among it.
 _PASSED = frozenset(
@@ -75,6 +75,24 @@ def find_account(uid: int) -> Account:
     return Account(uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
 
 
+def find_named(name: str) -> Account | None:
+    """Look the user ``name`` up; None if there is none."""
+    from pwd import getpwnam  # noqa: PLC0415 - not for the many that need no account
+
+    try:
+        entry = getpwnam(name)
+    except KeyError:
+        return None
+    return Account(entry.pw_uid, entry.pw_gid, entry.pw_name, entry.pw_dir)
+
+
+def groups_of(account: Account) -> list[int]:
+    """Return the groups that ``account`` is in, as the system's books say."""
+    if account.name.isdecimal():
+        return [account.gid]
+    return os.getgrouplist(account.name, account.gid)
+
+
 def calling_account() -> Account:
     """The person who typed this: under sudo not root, but whoever called sudo."""
     uid = os.geteuid()
@@ -91,12 +109,19 @@ def has_program(name: str) -> bool:
 
 
 def run_quietly(
-    argv: Sequence[str], account: Account | None = None, *, within_s: float | None = None
+    argv: Sequence[str],
+    account: Account | None = None,
+    *,
+    within_s: float | None = None,
+    is_bare: bool = False,
 ) -> Done:
-    """Run a program and keep what it writes. Never raises for what the program does."""
+    """Run a program and keep what it writes. Never raises for what the program does. ``is_bare``:
+    it gets as little of our environment as a program of another user's may know."""
     within_s = within_s or _QUIET_S
     environ = dict(os.environ, LC_ALL="C")
-    if account is not None and not account.is_self:
+    if is_bare:
+        environ = clean_environ(account or calling_account())
+    elif account is not None and not account.is_self:
         environ |= _manager_environ(account)
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and the program is one we name
@@ -135,7 +160,7 @@ def clean_environ(account: Account) -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _PASSED or name.startswith("LC_")
     }
-    path = os.environ.get("PATH", _SYSTEM_PATH) if account.is_self else _SYSTEM_PATH
+    path = os.environ.get("PATH", SYSTEM_PATH) if account.is_self else SYSTEM_PATH
     return kept | {"PATH": path, "HOME": account.home, "USER": account.name}
 
 
@@ -153,10 +178,7 @@ def _manager_environ(account: Account) -> dict[str, str]:
 def _identity(account: Account | None) -> _Identity:
     if account is None or account.is_self:
         return {}
-    groups = [account.gid]
-    if not account.name.isdecimal():
-        groups = os.getgrouplist(account.name, account.gid)
-    return {"user": account.uid, "group": account.gid, "extra_groups": groups}
+    return {"user": account.uid, "group": account.gid, "extra_groups": groups_of(account)}
 
 
 if TYPE_CHECKING:

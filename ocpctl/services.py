@@ -32,7 +32,10 @@ _LOOK_EVERY_S = 0.1
 # A stop lets running answers finish, for as long as the setting drainTimeout says: 600 s, or more.
 _DRAINED_WITHIN_S = 3900.0
 
-_PROPERTIES = ("MainPID", "LoadState", "ActiveState", "UnitFileState", "ExecMainStatus")
+_PROPERTIES = (
+    *("MainPID", "LoadState", "UnitFileState", "ExecMainStatus"),
+    *("User", "ProtectHome"),
+)
 _PROC = "/proc"
 
 
@@ -56,11 +59,6 @@ class Systemd:
         return self.main_pid != 0
 
     @property
-    def is_listening(self) -> bool:
-        """Does it run, or does systemd listen for it?"""
-        return self._look().get("ActiveState") == "active"
-
-    @property
     def is_enabled(self) -> bool:
         """Does it start by itself?"""
         return self._look().get("UnitFileState") == "enabled"
@@ -76,10 +74,35 @@ class Systemd:
         return self._number("ExecMainStatus")
 
     @property
+    def user(self) -> str:
+        """Whom its process runs as, as far as that is told."""
+        return self._look().get("User", "") if self._account is None else self._account.name
+
+    @property
+    def hides_homes(self) -> bool:
+        """Does its process see nothing of people's homes?"""
+        return self._look().get("ProtectHome", "no") in ("yes", "tmpfs")
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.unit
+
+    @property
     def log_command(self) -> str:
         """What shows its log."""
         user = "" if self._account is None else "--user "
         return f"journalctl {user}-u {self.unit.removesuffix('.service')} -n 50"
+
+    @property
+    def start_command(self) -> str:
+        """What starts it, now and from now on."""
+        return " ".join((*self.command("enable")[:-1], "--now", self.unit))
+
+    @property
+    def disable_command(self) -> str:
+        """What stops it for good."""
+        return " ".join((*self.command("disable")[:-1], "--now", self.unit))
 
     def command(self, verb: str) -> list[str]:
         """The command line that does ``verb`` to it."""
@@ -112,9 +135,14 @@ class Brew:
     """The service of Homebrew's formula."""
 
     kind = USER
+    name = "brew services"
+    user = ""
+    hides_homes = False
     main_pid = 0
     last_exit = 0
     log_command = "brew services info ocpd"
+    start_command = "brew services start ocpd"
+    disable_command = "brew services stop ocpd"
 
     def __init__(self) -> None:
         self._state: str | None = None

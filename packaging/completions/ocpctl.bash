@@ -15,7 +15,7 @@ _ocpctl() {
         ((at += 1))
     done
     case "$path" in
-        "") said="usage status health keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --socket --instance --json --version --help" ;;
+        "") said="usage status health doctor keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --socket --instance --json --version --help" ;;
         "keys add" | "keys add "*) said="--expires-in-days --models --mcp-servers --allowed-tools --role --weight --note --json --socket --instance --help" ;;
         "keys revoke" | "keys revoke "*) said="--json --socket --instance --help" ;;
         "keys rotate" | "keys rotate "*) said="--json --socket --instance --help" ;;
@@ -29,6 +29,7 @@ _ocpctl() {
         "usage" | "usage "*) said="--by-key --since --json --socket --instance --help" ;;
         "status" | "status "*) said="--json --socket --instance --help" ;;
         "health" | "health "*) said="--json --socket --instance --help" ;;
+        "doctor" | "doctor "*) said="--json --socket --instance --help" ;;
         "keys" | "keys "*) said="add revoke rotate show set rename --json --socket --instance --help" ;;
         "quota" | "quota "*) said="--json --socket --instance --help" ;;
         "settings" | "settings "*) said="--reset --explain --json --socket --instance --help" ;;
@@ -45,7 +46,7 @@ _ocpctl() {
         "import-ocp" | "import-ocp "*) said="--dry-run --takeover --yes --json --socket --instance --help" ;;
         "completion" | "completion "*) said="bash zsh fish --json --socket --instance --help" ;;
         "version" | "version "*) said="--json --socket --instance --help" ;;
-        "help" | "help "*) said="usage status health keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --json --socket --instance --help" ;;
+        "help" | "help "*) said="usage status health doctor keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --json --socket --instance --help" ;;
         *) said="" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$said" -- "$word")

@@ -32,7 +32,9 @@ def test_nothing_opens_the_files_of_the_login():
 
 
 def test_nothing_talks_to_anthropic_but_the_cli():
-    assert not _said("anthropic.com", "claude.ai", "claude.com", "oauth/token")
+    said = _said("anthropic.com", "claude.ai", "claude.com", "oauth/token")
+    # It may tell people how to install the CLI; what it runs itself is the CLI.
+    assert said == ["ocpctl/claude.py: 'curl -fsSL https://claude.ai/install.sh | '"]
 
 
 def test_no_variable_of_anthropic_is_read_set_or_passed_on():
@@ -81,4 +83,6 @@ def test_nothing_in_the_product_can_start_a_demo():
             "x-ocpd-demo",
             "no (demo: the answers are canned)",
             "this ocpd is a demo: its answers are canned, and so is the plan it shows",
+            "this ocpd is a demo: its answers are canned",
+            "demo",
         }, source.name

@@ -2,7 +2,8 @@
 
 The state of a unit is in ``state``: ``user.ocpd.service`` says that it is there, with ``.active``
 (which holds its process) that it runs, with ``.enabled`` that it starts at boot, with ``.broken``
-that it cannot be started, with ``.stuck`` that it cannot be stopped.
+that it cannot be started, with ``.stuck`` that it cannot be stopped; ``.more`` holds what else
+systemctl shows of it.
 """
 
 import shlex
@@ -19,7 +20,10 @@ show)
     pid=0
     [ -e $u.active ] && read pid <$u.active
     [ -e $u ] && echo LoadState=loaded || echo LoadState=not-found
-    echo MainPID=$pid ;;
+    echo MainPID=$pid
+    [ -e $u.enabled ] && echo UnitFileState=enabled
+    [ -e $u.more ] && while read -r line; do echo "$line"; done <$u.more
+    exit 0 ;;
 is-active) [ -e $u.active ] ;;
 is-enabled) [ -e $u.enabled ] ;;
 enable) : >$u.enabled ;;
