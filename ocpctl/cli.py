@@ -37,6 +37,7 @@ TABLE = (
     ("audit", "audit", "who changed what"),
     ("reload", "service", "read the config file again"),
     ("restart", "service", "restart ocpd, or OpenClaw's gateway"),
+    ("update", "update", "get the newest version, from where ocpd was installed"),
     ("backup", "backup", "write the store to a file"),
     ("restore", "backup", "replace the store by such a file"),
     ("import-ocp", "imports", "take over keys and usage of an OCP installation"),

@@ -15,7 +15,7 @@ _ocpctl() {
         ((at += 1))
     done
     case "$path" in
-        "") said="usage status health doctor keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --socket --instance --json --version --help" ;;
+        "") said="usage status health doctor keys quota settings logs models sessions clear auth audit reload restart update backup restore import-ocp completion version help --socket --instance --json --version --help" ;;
         "keys add" | "keys add "*) said="--expires-in-days --models --mcp-servers --allowed-tools --role --weight --note --json --socket --instance --help" ;;
         "keys revoke" | "keys revoke "*) said="--json --socket --instance --help" ;;
         "keys rotate" | "keys rotate "*) said="--json --socket --instance --help" ;;
@@ -41,12 +41,13 @@ _ocpctl() {
         "audit" | "audit "*) said="--json --socket --instance --help" ;;
         "reload" | "reload "*) said="--json --socket --instance --help" ;;
         "restart" | "restart "*) said="gateway --json --socket --instance --help" ;;
+        "update" | "update "*) said="--check --yes --json --socket --instance --help" ;;
         "backup" | "backup "*) said="--force --json --socket --instance --help" ;;
         "restore" | "restore "*) said="--yes --json --socket --instance --help" ;;
         "import-ocp" | "import-ocp "*) said="--dry-run --takeover --yes --json --socket --instance --help" ;;
         "completion" | "completion "*) said="bash zsh fish --json --socket --instance --help" ;;
         "version" | "version "*) said="--json --socket --instance --help" ;;
-        "help" | "help "*) said="usage status health doctor keys quota settings logs models sessions clear auth audit reload restart backup restore import-ocp completion version help --json --socket --instance --help" ;;
+        "help" | "help "*) said="usage status health doctor keys quota settings logs models sessions clear auth audit reload restart update backup restore import-ocp completion version help --json --socket --instance --help" ;;
         *) said="" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$said" -- "$word")
