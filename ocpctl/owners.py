@@ -11,7 +11,7 @@ import sys
 
 from ocpctl.failures import Failure, NoAccess
 from ocpctl.fields import Fields, clean_text
-from ocpctl.runner import calling_account, find_account, run_quietly, run_shown
+from ocpctl.runner import MISSING, calling_account, find_account, run_quietly, run_shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ _UPGRADED_WITHIN_S = 3600.0
 # A config file that an admin has changed stays as it is; nobody is asked.
 _KEEP_FILES = tuple(f"-oDpkg::Options::=--force-{word}" for word in ("confdef", "confold"))
 # As apt says that a source could not be read; its exit code is 0 all the same.
-_UNREAD = ("Err:", "E:", "W: Failed to fetch", "W: Some index files failed")
+_UNREAD = (
+    *("Err:", "E:", "W: Failed to fetch", "W: Some index files failed"),
+    *("W: GPG error", "W: An error occurred during the signature verification"),
+)
 
 
 class Offer:
@@ -185,6 +188,8 @@ class Checkout:
         """Compare with the branch that this one follows. Raises Failure if there is none, or it
         cannot be fetched."""
         upstream = self._git("rev-parse", "--abbrev-ref", "@{upstream}")
+        if upstream.code == MISSING:
+            raise Failure(f"{self.name} needs git, which is not installed")
         if not upstream.is_ok:
             raise Failure(
                 f"{self.name} follows no branch of another repository",

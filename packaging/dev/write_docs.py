@@ -47,7 +47,8 @@ The config file is the one that `--config FILE` or `OCPD_CONFIG` names, else
 `$XDG_CONFIG_HOME/ocpd/ocpd.toml` (`~/.config/ocpd/ocpd.toml`), else `/etc/ocpd/ocpd.toml`.
 
 A value that does not fit stops the start with exit code 78 and a line that names the setting, the
-value and what would fit. So does a name in the file that is no setting.
+value and what would fit. So does a name in the file that is no setting. `ocpd --check` only says
+whether everything fits, in the same way.
 
 All but flags and secrets can be changed while ocpd runs: with `ocpctl settings KEY VALUE`, which
 comes right behind the flags and counts after a restart too, or in the config file and then

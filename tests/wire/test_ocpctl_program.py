@@ -4,6 +4,7 @@ exit codes, signals, pipes, terminals, and a socket that is not for everybody.""
 import fcntl
 import os
 import pty
+import re
 import signal
 import socket
 import struct
@@ -138,6 +139,13 @@ def test_every_command_can_be_loaded(program, daemon, tmp_path):
     ):
         done = _run(program, *argv, env=environ)
         assert done.returncode == 0, (argv, done.stderr)
+    for argv, code, said in (
+        (("doctor",), 5, "✗ cli"),
+        (("update", "--check"), 1, "needs git"),
+    ):
+        done = _run(program, *argv, env=environ)
+        assert done.returncode == code, (argv, done.stderr)
+        assert re.search(said, done.stdout + done.stderr), (argv, done)
         assert "Traceback" not in done.stderr
     done = _run(program, "auth", "token", input="sk-token", env=environ)
     assert done.returncode == 0, done.stderr
