@@ -129,6 +129,9 @@ def judge_demo(facts: Facts) -> Iterable[Finding]:
 
 def judge_cli(facts: Facts) -> Iterable[Finding]:
     """Is the CLI there, may the daemon's user run it, and will its version do?"""
+    if facts.reached == FORBIDDEN:
+        # The daemon knows, and whoever may ask it will hear it.
+        return
     told = facts.health.part("claude")
     if facts.is_up and not told.text("path"):
         yield _no_cli(facts)
@@ -150,10 +153,13 @@ def _no_cli(facts: Facts) -> Finding:
     if facts.cli.path:
         text = f"the daemon finds no Claude CLI; there is one at {facts.cli.path}"
         return Finding(MUST, "cli", text, (f"ocpctl settings claudeBin {facts.cli.path}",))
+    commands = install_commands(facts.platform, user)
+    if not facts.is_up and user and not facts.is_root:
+        # It may lie in that user's home, which is closed to us.
+        text = f"no Claude CLI for {user} is seen from here"
+        return Finding(WARNING, "cli", text, ("sudo ocpctl doctor", *commands))
     whose = f" that {user} can run" if user else ""
-    return Finding(
-        MUST, "cli", f"there is no Claude CLI{whose}", install_commands(facts.platform, user)
-    )
+    return Finding(MUST, "cli", f"there is no Claude CLI{whose}", commands)
 
 
 def _hindered(facts: Facts) -> Finding:

@@ -115,12 +115,17 @@ class Facts:
         return self.reached == ANSWERED
 
     @property
+    def is_running(self) -> bool:
+        """Does it run, as far as can be seen, whether it has answered or not?"""
+        return self.reached != ABSENT or any(service.is_running for service in self.services)
+
+    @property
     def is_system(self) -> bool:
         """Is it, or would it be, the service of the system?"""
         owner = next((service for service in self.services if service.is_owner), None)
         if owner is not None:
             return owner.kind == "system"
-        if self.is_up:
+        if self.place:
             return self.place.startswith("/run/ocpd")
         kinds = {service.kind for service in self.services}
         return kinds == {"system"}

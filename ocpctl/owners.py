@@ -118,8 +118,9 @@ def _parse_policy(text: str) -> dict[str, tuple[str, str]]:
 
 
 def _upstream(version: str) -> str:
-    """The version of ocpd in the version of a package: 0.1.0 in 1:0.1.0-2."""
-    return version.rpartition(":")[2].partition("-")[0].partition("_")[0]
+    """The version of ocpd in that of a package: 0.1.0 in 1:0.1.0-2, 0.1.0rc1 in 0.1.0~rc1-1."""
+    bare = version.rpartition(":")[2].partition("-")[0].partition("_")[0]
+    return bare.replace("~", "")
 
 
 class Formula:
@@ -201,7 +202,11 @@ class Checkout:
         there = self._git("show", "@{upstream}:ocpctl/version.py")
         newest = _read_version(there.output) or "?"
         count = missing.output.strip()
-        note = f"{count} commits of {upstream.output} are missing here" if count != "0" else ""
+        note = (
+            f"behind {upstream.output} by {count} commit{'s'[: count != '1']}"
+            if count != "0"
+            else ""
+        )
         return Offer(self.installed_version(), newest, is_newer=count != "0", note=note)
 
     def check_rights(self) -> None:

@@ -62,7 +62,7 @@ def judge_port(facts: Facts) -> Iterable[Finding]:
         return
     port, holder = facts.port, facts.port_holder
     if not holder:
-        if facts.is_up:
+        if facts.is_running:
             text = f"nobody is seen to listen on port {port}"
             yield Finding(WARNING, "port", text, ("ocpctl settings port",))
         else:
@@ -76,6 +76,8 @@ def judge_port(facts: Facts) -> Iterable[Finding]:
     elif facts.is_up:
         text = f"port {port} is held by {holder} too, on another address"
         yield Finding(WARNING, "port", text, _show_port(port))
+    elif facts.is_running:
+        yield Finding(OK, "port", f"port {port} is in use, by ocpd as far as can be seen")
     else:
         text = f"port {port} is held by {_spell_holder(holder)}"
         yield Finding(

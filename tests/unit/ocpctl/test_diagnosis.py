@@ -193,7 +193,8 @@ UP = {"reached": ANSWERED, "health": told(path=None)}
         (hindered(cli(**UP)), MUST, "ocpd may not use /srv/anna", "sudo install -m 755"),
         (hindered(cli()), MUST, "is not for ocpd", "settings claudeBin PATH"),
         (cli(), OK, "Claude CLI 2.1.330", ""),
-        (cli(path=""), MUST, "no Claude CLI", "sudo -u ocpd -H"),
+        (cli(path="", is_root=True), MUST, "no Claude CLI", "sudo -u ocpd -H"),
+        (cli(path=""), WARNING, "is seen from here", "sudo ocpctl doctor"),
         (
             known(health=told(version="2.1.9", problem="too old")),
             MUST,
@@ -214,6 +215,10 @@ def test_the_cli(facts, level, text, command):
     assert found[0] == level
     assert text in found[1]
     assert command in "; ".join(found[2])
+
+
+def test_whoever_may_not_ask_hears_nothing_of_the_cli():
+    assert list(diagnosis.judge_cli(cli(path="", reached=FORBIDDEN))) == []
 
 
 @pytest.mark.parametrize(
@@ -365,6 +370,8 @@ def test_a_users_service_should_outlive_the_login(kind, lingers, levels):
         (down(), OK, "is free"),
         (down(port_holder="node (pid 7)", port_pid=7), MUST, "held by node (pid 7), so"),
         (down(port_holder="?"), MUST, "a program of another user"),
+        (down(port_holder="?", reached=FORBIDDEN), OK, "is in use, by ocpd as far as"),
+        (down(port_holder="?", services=(service(is_running=True),)), OK, "is in use"),
     ],
 )
 def test_the_port(facts, level, text):

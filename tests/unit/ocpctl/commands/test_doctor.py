@@ -15,6 +15,15 @@ ME = find_account(os.geteuid()).name
 
 
 @pytest.fixture(autouse=True)
+def _a_machine_like_any(monkeypatch):
+    """Whatever this one has in its usual places, on its disk and in its memory."""
+    places = lambda home: [f"{home}/.local/bin/claude"]  # noqa: E731
+    monkeypatch.setattr("ocpctl.claude.usual_places", places)
+    monkeypatch.setattr("ocpctl.inspection.free_mb", lambda _path: 90_000)
+    monkeypatch.setattr("ocpctl.inspection.memory_mb", lambda: 8_000)
+
+
+@pytest.fixture(autouse=True)
 def port(monkeypatch):
     """Who holds the port, whichever it is."""
     holders = []

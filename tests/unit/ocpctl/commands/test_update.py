@@ -170,7 +170,7 @@ def test_check_of_homebrew(ctl, brew, unit):
 def test_check_of_a_checkout_counts_commits(ctl, checkout, unit, state):
     said = ctl("update", "--check")
     assert said.code == 5
-    assert "3 commits of origin/main are missing here" in said.out
+    assert "behind origin/main by 3 commits" in said.out
     (state / "pulled").touch()
     assert ctl("update", "--check").code == 0
 
