@@ -86,6 +86,11 @@ def _explain_absence(facts: Facts) -> tuple[str, tuple[str, ...]]:
             (failed.log, failed.start),
         )
     running = next((s for s in facts.services if s.is_running), None)
+    if running is not None and running.kind == "user" and facts.is_root and facts.caller != "root":
+        # Root's folders are not where a user's daemon has its socket.
+        return f"{facts.caller}'s {running.name} runs, and root does not look for its socket", (
+            "without sudo: ocpctl doctor",
+        )
     if running is not None:
         return f"{running.name} runs, but its ocpd does not answer", (running.log,)
     if facts.services:

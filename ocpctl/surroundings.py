@@ -123,9 +123,8 @@ def judge_config(facts: Facts) -> Iterable[Finding]:
     """Can the config file be read, and does it fit?"""
     config = facts.config
     if facts.config_fault:
-        yield Finding(
-            MUST, "config", facts.config_fault, (f"edit {config.path}, then: ocpctl reload",)
-        )
+        then = "ocpctl reload" if facts.is_up else "start ocpd again"
+        yield Finding(MUST, "config", facts.config_fault, (f"edit {config.path}, then: {then}",))
     elif facts.is_config_hidden:
         text = f"{facts.user} cannot read {_spell(config)}"
         yield Finding(

@@ -120,6 +120,11 @@ def test_of_another_machine_only_the_daemons_own_words_count():
         (down(services=(service(last_exit=1),)), "it ended (exit code 1", "journalctl -u ocpd"),
         (down(services=(service(is_running=True),)), "runs, but its ocpd does not answer", "journ"),
         (
+            down(services=(service("user", is_running=True),), is_root=True),
+            "root does not look for its socket",
+            "without sudo: ocpctl doctor",
+        ),
+        (
             down(
                 reached=FORBIDDEN,
                 trouble="you may not",
