@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     Judge = Callable[[Facts], Iterable[Finding]]
 
-# The daemon's answer to "settings do not fit", as systemd keeps it (EX_CONFIG).
-_UNFIT = 78
+# Exit codes of the daemon, as systemd keeps them.
+_REASONS = {69: "the system's ocpd has its port", 78: "its settings do not fit"}
 _RECENT_S = 3600.0
 
 
@@ -80,7 +80,7 @@ def _entry_commands(facts: Facts) -> tuple[str, ...]:
 def _explain_absence(facts: Facts) -> tuple[str, tuple[str, ...]]:
     failed = next((s for s in facts.services if s.last_exit and not s.is_running), None)
     if failed is not None:
-        why = "its settings do not fit" if failed.last_exit == _UNFIT else "it ended"
+        why = _REASONS.get(failed.last_exit, "it ended")
         return (
             f"ocpd does not run: {why} (exit code {failed.last_exit} of {failed.name})",
             (failed.log, failed.start),

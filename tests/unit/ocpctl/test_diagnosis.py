@@ -117,6 +117,11 @@ def test_of_another_machine_only_the_daemons_own_words_count():
         (down(), "ocpd does not run", "systemctl enable --now ocpd.service"),
         (down(services=()), "no service manager here knows it", "start it as you did before"),
         (down(services=(service(last_exit=78),)), "its settings do not fit", "journalctl -u ocpd"),
+        (
+            down(services=(service("user", last_exit=69),)),
+            "the system's ocpd has its port",
+            "--user",
+        ),
         (down(services=(service(last_exit=1),)), "it ended (exit code 1", "journalctl -u ocpd"),
         (down(services=(service(is_running=True),)), "runs, but its ocpd does not answer", "journ"),
         (
