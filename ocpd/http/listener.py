@@ -15,6 +15,8 @@ from ocpd.aio import Nursery
 from ocpd.http.answer import Letterhead
 from ocpd.http.connection import Connection, Limits, Service
 from ocpd.http.exchange import Handler
+from ocpd.http.identity import Identity
+from ocpd.http.tls import TlsLayer
 from ocpd.http.unix import Bound, bind_unix
 
 BACKLOG: Final = 512
@@ -25,11 +27,13 @@ FLUSH_S: Final = 2.0
 
 
 class ServerStatistics(msgspec.Struct, frozen=True):
-    """What a server does right now, and how many answers it sent to their end since it began."""
+    """What a server does right now, and how many answers it sent to their end since it began.
+    ``handshakes`` are callers that are no connections yet."""
 
     connections: int
     exchanges: int
     served: int
+    handshakes: int = 0
 
 
 class Server:
@@ -37,7 +41,8 @@ class Server:
 
     Use as ``async with``, then ``listen``. To stop without breaking answers: ``stop_accepting``,
     ``wait_idle``, and leave the block. ``extra_headers`` go on every answer, also on those made
-    in this room.
+    in this room. On TCP it speaks TLS while ``identity`` is set; connections that are there stay
+    as they are when that changes.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class Server:
     ) -> None:
         self._nursery = Nursery("http")
         self._service = Service(handler, limits, Letterhead(extra_headers), self._nursery)
+        self._handshakes: set[TlsLayer] = set()
+        self.identity: Identity | None = None
         self._listeners: list[asyncio.Server] = []
         self._files: list[Bound] = []
 
@@ -86,7 +93,7 @@ class Server:
         """
         # Never SO_REUSEPORT: two daemons on one port would share the callers out between them.
         listener = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._service),
+            self._greet,
             host,
             port,
             reuse_address=True,
@@ -95,6 +102,11 @@ class Server:
         self._listeners.append(listener)
         address = listener.sockets[0].getsockname()
         return address[0], address[1]
+
+    def _greet(self) -> asyncio.Protocol:
+        if self.identity is None:
+            return Connection(self._service)
+        return TlsLayer(self.identity, self._handshakes, lambda: Connection(self._service))
 
     async def listen_unix(self, path: Path, *, mode: int, group: str | None = None) -> None:
         """Listen on a Unix socket at ``path``; its file goes when the server is left.
@@ -124,6 +136,8 @@ class Server:
         self._service.is_draining = True
         for listener in self._listeners:
             listener.close()
+        for waiting in list(self._handshakes):
+            waiting.abort()
         for connection in list(self._service.connections):
             connection.retire()
 
@@ -137,4 +151,5 @@ class Server:
             connections=len(self._service.connections),
             exchanges=len(self._nursery),
             served=self._service.served,
+            handshakes=len(self._handshakes),
         )

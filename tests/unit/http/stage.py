@@ -5,6 +5,7 @@ What may live here: stand-ins and drivers; no assertion about the room itself.
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from ocpd.http.connection import Connection, Limits, Service
 from ocpd.http.exchange import Exchange, Handler
 from ocpd.http.farewell import Farewell
 from ocpd.http.flow import Alarm
+from ocpd.http.identity import Identity
 from ocpd.http.listener import Server
 from ocpd.http.message import Response, json_response
 
@@ -260,7 +262,7 @@ class Client:
     async def read_end(self) -> bytes:
         """Read to the end of the connection; a reset is an end, too."""
         received = bytearray()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             while data := await self.reader.read(65_536):
                 received += data
         return bytes(received)
@@ -268,7 +270,7 @@ class Client:
     async def leave(self) -> None:
         """Close the connection."""
         self.writer.close()
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
             await self.writer.wait_closed()
 
 
@@ -277,9 +279,11 @@ async def serving(
     handler: Handler,
     limits: Limits | None = None,
     extra_headers: tuple[tuple[str, str], ...] = (),
+    identity: Identity | None = None,
 ) -> AsyncIterator[tuple[Server, int]]:
     """A server on a free loopback port."""
     async with Server(handler, limits or make_limits(), extra_headers) as server:
+        server.identity = identity
         _, port = await server.listen("127.0.0.1", 0)
         yield server, port
     assert server.statistics().connections == 0
@@ -287,9 +291,9 @@ async def serving(
 
 
 @contextlib.asynccontextmanager
-async def calling(port: int) -> AsyncIterator[Client]:
-    """A client on ``port``."""
-    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+async def calling(port: int, trusting: ssl.SSLContext | None = None) -> AsyncIterator[Client]:
+    """A client on ``port``, over TLS if it is to trust somebody."""
+    client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=trusting))
     try:
         yield client
     finally:

@@ -1,0 +1,227 @@
+"""TLS between a socket and a connection.
+
+What may live here: feeding OpenSSL and emptying it. Upwards this is a transport, downwards a
+protocol. The loops have such a layer, too; theirs buffers a second time and cannot shut one side
+alone, so that patience with slow clients and the last answer to one that still sends would need
+another way than on a plain socket. Whoever does not get through the handshake (another protocol,
+no common version, no patience) is dropped, and hardly logged: a port scan must not fill the log.
+"""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from ocpd.http.identity import Identity
+
+_log = logging.getLogger("ocpd.http")
+
+PIECE: Final = 65_536
+"""Bytes that are decrypted at once."""
+
+_TEXT: Final = b"This port speaks HTTPS: write https:// instead of http://.\n"
+WRONG_SCHEME: Final = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_TEXT), _TEXT)
+)
+"""What a client hears that speaks plain HTTP to us, as it would from other servers."""
+
+
+class TlsLayer(asyncio.Transport, asyncio.Protocol):
+    """One accepted socket. When the handshake is done it makes its connection and carries it.
+
+    ``waiting`` holds it until then, for whoever counts or drops those who wait.
+    """
+
+    # Set as soon as the socket's transport is there.
+    _below: asyncio.Transport
+    _tls: ssl.SSLObject
+    _patience: asyncio.TimerHandle
+
+    def __init__(
+        self,
+        identity: Identity,
+        waiting: "set[TlsLayer]",
+        make_connection: Callable[[], asyncio.Protocol],
+    ) -> None:
+        super().__init__()
+        self._identity = identity
+        self._waiting = waiting
+        self._make_connection = make_connection
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._above: asyncio.Protocol | None = None
+        self._is_reading = True
+        # Our last word is said: nothing more is encrypted, and nothing is read.
+        self._is_shut = False
+
+    # What the socket tells...
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the handshake, which the client begins."""
+        self._below = cast("asyncio.Transport", transport)
+        context = self._identity.context()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(self._identity.handshake_s, self.abort)
+        self._waiting.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass the end on."""
+        self._patience.cancel()
+        self._waiting.discard(self)
+        if self._above is not None:
+            self._above.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of TLS in."""
+        if self._is_shut:
+            # Whoever is listened out only: how much it is counts, not what.
+            if self._above is not None:
+                self._above.data_received(data)
+            return
+        self._incoming.write(data)
+        if self._above is None:
+            self._shake_hands()
+        self._read()
+
+    def eof_received(self) -> None:
+        """Pass on that the client sends no more; the socket is closed after that."""
+        if self._above is not None:
+            self._above.eof_received()
+
+    def pause_writing(self) -> None:
+        """Pass on that the client is slow."""
+        if self._above is not None:
+            self._above.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on that the client took enough."""
+        if self._above is not None:
+            self._above.resume_writing()
+
+    # What the connection asks...
+
+    def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
+        """Encrypt ``data`` and send it."""
+        rest = memoryview(data)
+        if self._is_shut or self.is_closing():
+            return
+        while rest:
+            rest = rest[self._tls.write(rest) :]
+        self._flush()
+
+    def can_write_eof(self) -> bool:
+        """Yes."""
+        return True
+
+    def write_eof(self) -> None:
+        """Send our last word and shut our side of the socket. What still comes is passed on as it
+        is, unread."""
+        self._say_goodbye()
+        self._below.write_eof()
+
+    def close(self) -> None:
+        """Send what is buffered and our last word, then close. The client's own last word is not
+        waited for: one that rests gives none."""
+        self._say_goodbye()
+        self._below.close()
+
+    def abort(self) -> None:
+        """Close at once and drop what is buffered."""
+        self._below.abort()
+
+    def is_closing(self) -> bool:
+        """Whether the socket is closed or about to be."""
+        return self._below.is_closing()
+
+    def pause_reading(self) -> None:
+        """Pass nothing on until ``resume_reading``. What is already here is one read's worth."""
+        self._is_reading = False
+        self._below.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Pass on what is here, soon, and read on."""
+        self._is_reading = True
+        self._below.resume_reading()
+        # Not now: who calls may be taking in what was read before.
+        asyncio.get_running_loop().call_soon(self._read)
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set them for the socket: nothing is buffered here."""
+        self._below.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that the client has not taken yet, encrypted."""
+        return self._below.get_write_buffer_size()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """What the socket knows, and ``ssl_object``."""
+        if name == "ssl_object":
+            return self._tls
+        return self._below.get_extra_info(name, default)
+
+    # Between the two...
+
+    def _shake_hands(self) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush()
+        except ssl.SSLError as error:
+            self._drop(error)
+        else:
+            self._patience.cancel()
+            self._waiting.discard(self)
+            self._flush()
+            self._above = self._make_connection()
+            self._above.connection_made(self)
+
+    def _drop(self, error: ssl.SSLError) -> None:
+        self._is_shut = True
+        if error.reason == "HTTP_REQUEST":
+            self._below.write(WRONG_SCHEME)
+        else:
+            # The alert that says why.
+            self._flush()
+        self._below.close()
+        _log.debug("handshake_failed", extra={"reason": error.reason or str(error)})
+
+    def _read(self) -> None:
+        while self._above is not None and self._is_reading and not self._is_done():
+            try:
+                data = self._tls.read(PIECE)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLError:
+                # Not what we agreed on: somebody meddled, or is broken.
+                self._flush()
+                self.abort()
+                return
+            if not data:
+                # The client's goodbye; a connection that is left in between has none.
+                self._above.eof_received()
+                self.close()
+                return
+            self._above.data_received(data)
+        if not self._is_done():
+            # What the protocol itself has to say, keys for example.
+            self._flush()
+
+    def _is_done(self) -> bool:
+        return self._is_shut or self.is_closing()
+
+    def _say_goodbye(self) -> None:
+        if self._is_done():
+            return
+        self._is_shut = True
+        # The client's goodbye is not here yet, or data that nobody wants is before it.
+        with contextlib.suppress(ssl.SSLError):
+            self._tls.unwrap()
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            self._below.write(self._outgoing.read())
