@@ -100,6 +100,11 @@ class Report(Protocol):
         ...
 
     @property
+    def url(self) -> str:
+        """Where it listens on TCP."""
+        ...
+
+    @property
     def uptime(self) -> int:
         """Milliseconds."""
         ...
@@ -157,6 +162,7 @@ class Status:
             proxy=StatusProxy(
                 status=report.status,
                 version=report.version,
+                url=report.url,
                 uptime=uptime,
                 uptime_human=uptime,
                 uptime_ms=report.uptime,

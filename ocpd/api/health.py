@@ -116,11 +116,13 @@ class Place(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Report(msgspec.Struct, rename="camel"):
-    """The whole answer. ``status`` is "ok" or "degraded"; ``uptime`` is milliseconds."""
+    """The whole answer. ``status`` is "ok" or "degraded"; ``uptime`` is milliseconds, ``url``
+    where it listens on TCP."""
 
     status: str
     version: str
     pid: int
+    url: str
     uptime: int
     uptime_human: str
     auth_mode: str
@@ -153,7 +155,8 @@ class PublicReport(msgspec.Struct, rename="camel"):
 
 class Sources(msgspec.Struct, frozen=True):
     """Where the numbers come from. ``sees_all`` tells whether who asks may see all of them, and
-    raises Refused for a foreign web page."""
+    raises Refused for a foreign web page; ``problems`` are lines for people about what on disk is
+    not used any more."""
 
     settings: Callable[[], Settings]
     doors: Callable[[], Doors]
@@ -167,6 +170,8 @@ class Sources(msgspec.Struct, frozen=True):
     registry: Callable[[], Registry]
     plan_guard: Callable[[], GuardState]
     place: Place
+    url: Callable[[], str]
+    problems: Callable[[], tuple[str, ...]]
 
 
 class Health:
@@ -203,6 +208,7 @@ class Health:
             status="ok" if claude.ok and not rejected else "degraded",
             version=self._version,
             pid=os.getpid(),
+            url=s.url(),
             uptime=int(uptime_s * 1000),
             uptime_human=f"{int(uptime_s // 3600)}h {int(uptime_s % 3600 // 60)}m",
             auth_mode=doors.mode.value,
@@ -219,7 +225,7 @@ class Health:
             models=_drift(s.models(), s.pool.offered),
             config=_config(settings, s.registry()),
             place=s.place,
-            warnings=list(list_warnings(settings, doors)),
+            warnings=[*list_warnings(settings, doors), *s.problems()],
             recent_errors=[_recent(note) for note in s.ledger.recent_errors()[-RECENT_SHOWN:]],
         )
 

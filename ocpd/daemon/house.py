@@ -200,6 +200,7 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
         Handles(
             settings=lambda: live.settings,
             address=lambda: live.address,
+            url=lambda: live.url,
             socket=str(door.path),
             server=server,
             hall=rooms.hall,
@@ -243,6 +244,8 @@ def _health_sources(start: Start, rooms: Rooms, doorkeeper: Doorkeeper) -> Sourc
         registry=lambda: live.registry,
         plan_guard=rooms.gate.guard.state,
         place=Place(str(state_directory(start.environ)), start.config_file),
+        url=lambda: live.url,
+        problems=live.problems,
     )
 
 

@@ -16,7 +16,15 @@ from ocpd.api.listing import Listing
 from ocpd.api.presence import Presence
 from ocpd.claude.argv import build_environment
 from ocpd.daemon.registry import read_registry
-from ocpd.daemon.start import CannotListen, Files, Start, check_start, find_names, read_files
+from ocpd.daemon.start import (
+    CannotListen,
+    Files,
+    Start,
+    check_start,
+    find_names,
+    read_files,
+    read_identity,
+)
 from ocpd.daemon.tuning import (
     anonymous_quota,
     client_limits,
@@ -113,9 +121,22 @@ class Live:
         """The MCP servers that requests get now."""
         return self._files.registry
 
+    @property
+    def url(self) -> str:
+        """Where it listens, for a client."""
+        host, port = self.address
+        scheme = "http" if self._files.identity is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    def problems(self) -> tuple[str, ...]:
+        """What on disk cannot be used any more, while what was read before still is; for people."""
+        identity = self._files.identity
+        return (identity.problem,) if identity is not None and identity.problem else ()
+
     async def listen(self, server: Server, parts: Parts) -> None:
         """Open the TCP port; from now on changes reach ``parts``. Raises CannotListen."""
         self._server, self._parts = server, parts
+        server.identity = self._files.identity
         self.address = await self._bind(self.settings)
 
     def check(self, settings: Settings) -> None:
@@ -179,15 +200,19 @@ class Live:
         # Read at the start and on reload only: an unrelated change must not fail because somebody
         # is editing one of them.
         before, (models, registry) = self.settings, (self.models, self.registry)
+        identity = self._files.identity
         if settings.models_file != before.models_file:
             models = self._start.read_models(settings)
         if (settings.mcp_config, settings.mcp_registry) != (before.mcp_config, before.mcp_registry):
             registry = read_registry(settings)
-        return Files(models, registry)
+        if _tls_of(settings) != _tls_of(before):
+            identity = read_identity(settings)
+        return Files(models, registry, identity)
 
     def _adopt(self, files: Files) -> None:
         conditions = self._parts.conditions
         conditions.registry = files.registry
+        self._server.identity = files.identity
         if files.models is not self.models:
             conditions.models = files.models
             self._parts.listing.adopt(files.models)
@@ -235,6 +260,10 @@ class Live:
             raise CannotListen(
                 f"cannot listen on {settings.bind}:{settings.port}: {error.strerror or error}{held}"
             ) from error
+
+
+def _tls_of(settings: Settings) -> tuple[str, str, int]:
+    return settings.tls_certificate, settings.tls_key, settings.header_timeout_ms
 
 
 def _warn(warnings: Iterable[str]) -> None:

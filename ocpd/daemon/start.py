@@ -16,6 +16,7 @@ import msgspec
 from ocpd.claude.argv import Lane
 from ocpd.daemon.registry import read_registry
 from ocpd.errors import BadRequest
+from ocpd.http.identity import CERTIFICATE, KEY, Identity, UnusablePair
 from ocpd.log import Ring
 from ocpd.models import Models
 from ocpd.pool.probe import find_configured
@@ -65,11 +66,32 @@ class Files(msgspec.Struct, frozen=True):
 
     models: Models
     registry: Registry
+    identity: Identity | None
 
 
 def read_files(start: Start, settings: Settings) -> Files:
     """Read what ``settings`` name on disk. Raises SettingsError naming setting and file."""
-    return Files(start.read_models(settings), read_registry(settings))
+    return Files(start.read_models(settings), read_registry(settings), read_identity(settings))
+
+
+def read_identity(settings: Settings) -> Identity | None:
+    """Read certificate and key; None if there are none. Raises SettingsError naming setting, file
+    and remedy."""
+    pair = {CERTIFICATE: settings.tls_certificate, KEY: settings.tls_key}
+    given = [key for key, path in pair.items() if path]
+    if not given:
+        return None
+    if len(given) == 1:
+        (missing,) = pair.keys() - set(given)
+        raise SettingsError(
+            f"{missing}: it is missing, and {given[0]} is set; set both at once, or neither"
+        )
+    try:
+        return Identity(
+            settings.tls_certificate, settings.tls_key, settings.header_timeout_ms / 1000
+        )
+    except UnusablePair as error:
+        raise SettingsError(str(error)) from error
 
 
 def check_start(settings: Settings, models: Models, environ: Mapping[str, str]) -> None:

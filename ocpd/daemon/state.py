@@ -37,11 +37,13 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 class Handles(msgspec.Struct, frozen=True):
-    """What a daemon is held by. ``address`` is where it listens on TCP, ``socket`` the path of its
-    Unix socket; ``reload`` reads its files again; ``end_followers`` ends answers without end."""
+    """What a daemon is held by. ``address`` is where it listens on TCP, ``url`` the same for a
+    client, ``socket`` the path of its Unix socket; ``reload`` reads its files again;
+    ``end_followers`` ends answers without end."""
 
     settings: Callable[[], Settings]
     address: Callable[[], tuple[str, int]]
+    url: Callable[[], str]
     socket: str
     server: Server
     hall: Hall
@@ -66,8 +68,7 @@ class Daemon:
     @property
     def url(self) -> str:
         """The same for a client."""
-        host, port = self.address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self._handles.url()
 
     @property
     def socket(self) -> str:

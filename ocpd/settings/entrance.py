@@ -53,6 +53,18 @@ ENTRANCE: tuple[Knob, ...] = (
         help="In authMode multi, callers on this machine may chat without a key.",
     ),
     Knob(
+        key="tlsCertificate",
+        type=Type.PATH,
+        default="",
+        help="A file with the certificate (PEM, its chain behind it); with tlsKey, TCP is HTTPS.",
+    ),
+    Knob(
+        key="tlsKey",
+        type=Type.PATH,
+        default="",
+        help="A file with the key of tlsCertificate (PEM); only its owner may read it.",
+    ),
+    Knob(
         key="revokeRunning",
         type=Type.BOOLEAN,
         default=True,

@@ -76,6 +76,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     plan_stop_at_user: int = 90
     plan_stop_at_batch: int = 60
     loopback_chat: bool = True
+    tls_certificate: str = ""
+    tls_key: str = ""
     revoke_running: bool = True
     allowed_hosts: str = ""
     cors_origins: str = ""

@@ -103,7 +103,7 @@ class Ocpd:
     @property
     def port(self) -> int:
         """Where it listens, as it said."""
-        line = self._out.wait_for("listens on http://")
+        line = self._out.wait_for("listens on http")
         return int(line.rpartition(":")[2])
 
     def greeting(self) -> list[str]:

@@ -72,6 +72,7 @@ class Report(msgspec.Struct):
 
     status: str = "ok"
     version: str = "0.1.0"
+    url: str = "http://127.0.0.1:3456"
     uptime: int = 23_520_000
     auth: Verdict = msgspec.field(default_factory=Verdict)
     stats: Counts = msgspec.field(default_factory=Counts)
