@@ -47,7 +47,7 @@ TABLE = (
 )
 
 GLOBAL_OPTIONS = (
-    ("--socket PATH", "where ocpd listens: a socket, or http://HOST:PORT"),
+    ("--socket PATH", "where ocpd listens: a socket, or http(s)://HOST:PORT"),
     ("--instance NAME", "which ocpd, if there are several"),
     ("--json", "the daemon's answer as it is, for programs"),
     ("--version", "version of ocpctl"),

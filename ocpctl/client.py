@@ -233,7 +233,8 @@ class _Mapped:
 
 def _dial(place: Place) -> socket.socket:
     if place.is_tcp:
-        return socket.create_connection((place.host, place.port), PROMPT_S)
+        connection = socket.create_connection((place.host, place.port), PROMPT_S)
+        return _secure(connection, place.host) if place.is_tls else connection
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(PROMPT_S)
@@ -242,6 +243,23 @@ def _dial(place: Place) -> socket.socket:
         connection.close()
         raise
     return connection
+
+
+def _secure(connection: socket.socket, host: str) -> socket.socket:
+    import ssl  # noqa: PLC0415 - it takes long to load, and a Unix socket needs none
+
+    try:
+        # Whom the system trusts, or SSL_CERT_FILE alone.
+        return ssl.create_default_context().wrap_socket(connection, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        connection.close()
+        raise Broken(
+            f"the certificate of {host} is not one to trust: {error.verify_message};"
+            " SSL_CERT_FILE=FILE names the one that signed it"
+        ) from error
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _peer_pid(connection: socket.socket, platform: str) -> int | None:

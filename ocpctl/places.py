@@ -13,19 +13,23 @@ GIVEN = "given"
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _HTTP = "http://"
+_HTTPS = "https://"
 _PORT = 3456
 
 
 class Place:
     """One address to try. ``kind`` is whose it is: GIVEN, USER or SYSTEM."""
 
-    __slots__ = ("host", "kind", "path", "port")
+    __slots__ = ("host", "is_tls", "kind", "path", "port")
 
-    def __init__(self, kind: str, path: str = "", *, host: str = "", port: int = 0) -> None:
+    def __init__(
+        self, kind: str, path: str = "", *, host: str = "", port: int = 0, is_tls: bool = False
+    ) -> None:
         self.kind = kind
         self.path = path
         self.host = host
         self.port = port
+        self.is_tls = is_tls
 
     @property
     def is_tcp(self) -> bool:
@@ -41,7 +45,8 @@ class Place:
         return f"{host}:{self.port}"
 
     def __str__(self) -> str:
-        return f"{_HTTP}{self.authority}" if self.is_tcp else self.path
+        scheme = _HTTPS if self.is_tls else _HTTP
+        return f"{scheme}{self.authority}" if self.is_tcp else self.path
 
     def __repr__(self) -> str:
         return f"Place({self.kind}, {self})"
@@ -50,7 +55,7 @@ class Place:
 def list_places(
     environ: Mapping[str, str], *, socket: str | None, instance: str | None, platform: str
 ) -> list[Place]:
-    """List the places to try. ``socket`` is a path or an http:// address, ``instance`` a name.
+    """List the places to try. ``socket`` is a path or an http(s):// address, ``instance`` a name.
 
     A socket that is named leaves no other choice; ``--socket`` beats ``OCPD_SOCKET``. Otherwise
     the user's own daemon comes before the system's. Raises Misuse for what can be neither.
@@ -85,15 +90,16 @@ def _user_folders(environ: Mapping[str, str], folder: str, platform: str) -> lis
 
 
 def _read_place(text: str) -> Place:
-    if not text.startswith(_HTTP):
+    scheme = next((s for s in (_HTTP, _HTTPS) if text.startswith(s)), "")
+    if not scheme:
         if "://" in text:
-            raise Misuse(f"--socket {text}: a path or an {_HTTP}HOST:PORT is wanted")
+            raise Misuse(f"--socket {text}: a path or an http(s)://HOST:PORT is wanted")
         return Place(GIVEN, text)
-    host, colon, port = text.removeprefix(_HTTP).rstrip("/").rpartition(":")
+    host, colon, port = text.removeprefix(scheme).rstrip("/").rpartition(":")
     if not colon or port.endswith("]"):
         host, port = host + colon + port, str(_PORT)
     host = host.removeprefix("[").removesuffix("]")
     is_odd = not host or "@" in host or "/" in host or "/" in port
     if is_odd or not (port.isascii() and port.isdecimal() and int(port) < 65536):
-        raise Misuse(f"--socket {text}: this is no {_HTTP}HOST:PORT")
-    return Place(GIVEN, host=host, port=int(port))
+        raise Misuse(f"--socket {text}: this is no {scheme}HOST:PORT")
+    return Place(GIVEN, host=host, port=int(port), is_tls=scheme == _HTTPS)

@@ -29,7 +29,13 @@ def run_settings(args: Namespace, desk: Desk) -> int:
         return desk.answer(desk.client.get("settings"), _show_all)
     if args.value is None:
         return desk.answer(desk.client.get("settings", args.key), _show_one)
-    return _change(args.key, read_value(args.value), desk)
+    return _change(_read_changes((args.key, args.value, *args.more)), desk)
+
+
+def _read_changes(words: tuple[str, ...]) -> dict[str, Json]:
+    if len(words) % 2:
+        raise Misuse(f"the setting {words[-1]} has no value", ("KEY VALUE KEY VALUE ...",))
+    return {key: read_value(text) for key, text in zip(words[::2], words[1::2], strict=True)}
 
 
 def read_value(text: str) -> Json:
@@ -58,9 +64,9 @@ def _only_key(args: Namespace, named: str) -> str:
     return str(keys[0])
 
 
-def _change(key: str, value: Json, desk: Desk) -> int:
+def _change(changes: dict[str, Json], desk: Desk) -> int:
     try:
-        told = desk.client.call("PATCH", "settings", body={key: value})
+        told = desk.client.call("PATCH", "settings", body=changes)
     except Refused as refused:
         errors = Fields(refused.body).texts("errors")
         if not errors:
@@ -167,6 +173,12 @@ def _spell_fits(body: Fields) -> str:
 def _declare(parser: ArgumentParser) -> None:
     parser.add_argument("key", metavar="KEY", nargs="?", help="the setting; all, if it is left out")
     parser.add_argument("value", metavar="VALUE", nargs="?", help="its new value, from now on")
+    parser.add_argument(
+        "more",
+        metavar="KEY VALUE",
+        nargs="*",
+        help="more of both: all are changed at once, or none",
+    )
     parser.add_argument(
         "--reset", metavar="KEY", nargs="?", const="", help="forget what was set here"
     )

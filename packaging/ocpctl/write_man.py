@@ -30,7 +30,7 @@ The answer goes to stdout, everything else to stderr. Tables are for people and 
 is the daemon's own answer, for programs."""
 
 _SEARCH = (
-    ("--socket", "if it is given; http://HOST:PORT is one over TCP"),
+    ("--socket", "if it is given; http(s)://HOST:PORT is one over TCP"),
     ("$OCPD_SOCKET", "if it is set"),
     ("$XDG_RUNTIME_DIR/ocpd/ocpd.sock", "the user's own daemon"),
     ("$OCPD_STATE_DIR/ocpd.sock", "the same, where its state directory was moved to"),

@@ -79,11 +79,24 @@ def test_an_address_can_be_named_too(text, authority):
     assert place.is_tcp
     assert place.authority == authority
     assert str(place) == f"http://{authority}"
+    (place,) = list_places(
+        {}, socket=text.replace("http", "https"), instance=None, platform="linux"
+    )
+    assert place.is_tls
+    assert str(place) == f"https://{authority}"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["https://nas", "http://", "http://a:b", "http://a:99999", "http://u@h:1", "http://h/x:1"],
+    [
+        "ftp://nas",
+        "https://",
+        "http://",
+        "http://a:b",
+        "http://a:99999",
+        "http://u@h:1",
+        "http://h/x:1",
+    ],
 )
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(Misuse, match="socket"):

@@ -70,6 +70,20 @@ def test_one_setting_is_one_line(ctl, daemon):
     assert ctl("settings", "a/b") == (1, "", "ocpctl: unknown setting: a/b\n")
 
 
+def test_several_settings_are_changed_as_one(ctl, daemon):
+    results = {"a": {"ok": True, "value": "x"}, "b": {"ok": True, "value": 4}}
+    daemon.answers["PATCH /settings"] = answered({"results": results})
+    said = ctl("settings", "a", "x", "b", "4")
+    assert (said.code, said.out.count("=")) == (0, 2)
+    assert daemon.last.json == {"a": "x", "b": 4}
+
+
+def test_a_setting_without_its_value_is_named(ctl):
+    said = ctl("settings", "a", "x", "b")
+    assert said.code == 2
+    assert "the setting b has no value" in said.err
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
