@@ -37,7 +37,7 @@ def _show_status(status: Fields, out: Output) -> None:
     out.pairs(
         (
             ("ocpd", _spell_state(proxy, out)),
-            ("Listens", proxy.text("url")),
+            ("Listens", ", ".join(proxy.texts("urls"))),
             ("Login", proxy.text("auth")),
             ("Requests", _spell_counts(requests, ("total", "active", "errors", "timeouts"))),
             ("Plan", _spell_plan(status)),
@@ -120,7 +120,7 @@ def _show_health(health: Fields, out: Output) -> None:
     out.pairs(
         (
             ("ocpd", _spell_state(health, out)),
-            ("Listens", health.text("url")),
+            ("Listens", ", ".join(health.texts("urls"))),
             ("Instance", health.text("instanceName")),
             ("Claude CLI", _spell_claude(health, claude)),
             ("Login", _spell_login(auth)),

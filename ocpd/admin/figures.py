@@ -99,12 +99,12 @@ class UsageAnswer(Struct, rename="camel"):
 
 
 class StatusProxy(Struct, rename="camel"):
-    """``auth`` is "ok" or what is wrong; ``url`` is where it listens on TCP; ``uptime`` and
+    """``auth`` is "ok" or what is wrong; ``urls`` is where it listens on TCP; ``uptime`` and
     ``uptime_human`` read "6h 32m"."""
 
     status: str
     version: str
-    url: str
+    urls: list[str]
     uptime: str
     uptime_human: str
     uptime_ms: int

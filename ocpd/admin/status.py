@@ -100,7 +100,7 @@ class Report(Protocol):
         ...
 
     @property
-    def url(self) -> str:
+    def urls(self) -> Sequence[str]:
         """Where it listens on TCP."""
         ...
 
@@ -162,7 +162,7 @@ class Status:
             proxy=StatusProxy(
                 status=report.status,
                 version=report.version,
-                url=report.url,
+                urls=list(report.urls),
                 uptime=uptime,
                 uptime_human=uptime,
                 uptime_ms=report.uptime,

@@ -116,13 +116,13 @@ class Place(msgspec.Struct, rename="camel", frozen=True):
 
 
 class Report(msgspec.Struct, rename="camel"):
-    """The whole answer. ``status`` is "ok" or "degraded"; ``uptime`` is milliseconds, ``url``
+    """The whole answer. ``status`` is "ok" or "degraded"; ``uptime`` is milliseconds, ``urls``
     where it listens on TCP."""
 
     status: str
     version: str
     pid: int
-    url: str
+    urls: list[str]
     uptime: int
     uptime_human: str
     auth_mode: str
@@ -170,7 +170,7 @@ class Sources(msgspec.Struct, frozen=True):
     registry: Callable[[], Registry]
     plan_guard: Callable[[], GuardState]
     place: Place
-    url: Callable[[], str]
+    urls: Callable[[], tuple[str, ...]]
     problems: Callable[[], tuple[str, ...]]
 
 
@@ -208,7 +208,7 @@ class Health:
             status="ok" if claude.ok and not rejected else "degraded",
             version=self._version,
             pid=os.getpid(),
-            url=s.url(),
+            urls=list(s.urls()),
             uptime=int(uptime_s * 1000),
             uptime_human=f"{int(uptime_s // 3600)}h {int(uptime_s % 3600 // 60)}m",
             auth_mode=doors.mode.value,

@@ -199,8 +199,8 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
     return Daemon(
         Handles(
             settings=lambda: live.settings,
-            address=lambda: live.address,
-            url=lambda: live.url,
+            addresses=lambda: live.addresses,
+            urls=lambda: live.urls,
             socket=str(door.path),
             server=server,
             hall=rooms.hall,
@@ -244,7 +244,7 @@ def _health_sources(start: Start, rooms: Rooms, doorkeeper: Doorkeeper) -> Sourc
         registry=lambda: live.registry,
         plan_guard=rooms.gate.guard.state,
         place=Place(str(state_directory(start.environ)), start.config_file),
-        url=lambda: live.url,
+        urls=lambda: live.urls,
         problems=live.problems,
     )
 

@@ -4,6 +4,7 @@ What may live here: what happens in which room when a setting, the login or the 
 changes. Turns that run go on as they began; whatever comes after lives under the new ones.
 """
 
+import errno
 import logging
 from collections.abc import Iterable
 
@@ -38,13 +39,14 @@ from ocpd.dispatch.gate import Gate
 from ocpd.errors import BadRequest
 from ocpd.http.listener import Server
 from ocpd.http.occupant import find_occupant
+from ocpd.http.ports import Address, CannotBind
 from ocpd.log import adjust
 from ocpd.models import Models
 from ocpd.pool.login import Login
 from ocpd.pool.pool import Pool
 from ocpd.pool.probe import Probe
 from ocpd.pool.token import VARIABLE, TokenSafe
-from ocpd.settings.doors import list_warnings, read_doors
+from ocpd.settings.doors import list_addresses, list_warnings, read_doors
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.values import Settings
 from ocpd.turn.servers import Registry
@@ -108,7 +110,7 @@ class Live:
         self._afresh: tuple[Settings, Files] | None = None
         self.settings = settings
         self.doors = read_doors(settings, find_names())
-        self.address = ("", 0)
+        self.addresses: tuple[Address, ...] = ()
         _warn(list_warnings(settings, self.doors))
 
     @property
@@ -122,11 +124,13 @@ class Live:
         return self._files.registry
 
     @property
-    def url(self) -> str:
-        """Where it listens, for a client."""
-        host, port = self.address
+    def urls(self) -> tuple[str, ...]:
+        """Where it listens on TCP, for clients."""
         scheme = "http" if self._files.identity is None else "https"
-        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        return tuple(
+            f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+            for host, port in self.addresses
+        )
 
     def problems(self) -> tuple[str, ...]:
         """What on disk cannot be used any more, while what was read before still is; for people."""
@@ -137,7 +141,7 @@ class Live:
         """Open the TCP port; from now on changes reach ``parts``. Raises CannotListen."""
         self._server, self._parts = server, parts
         server.identity = self._files.identity
-        self.address = await self._bind(self.settings)
+        self.addresses = await self._bind(self.settings)
 
     def check(self, settings: Settings) -> None:
         """Raise SettingsError if the daemon could not follow ``settings``."""
@@ -242,24 +246,21 @@ class Live:
     async def _move(self, before: Settings, settings: Settings) -> None:
         if (before.bind, before.port) == (settings.bind, settings.port):
             return
-        left = self.address
         try:
-            self.address = await self._bind(settings)
+            self.addresses = await self._bind(settings)
         except CannotListen as error:
             key = "port" if before.port != settings.port else "bind"
             raise Rejected({key: f"{key}: {error}"}) from error
-        self._server.stop_listening(left)
-        _log.info("moved", extra={"host": self.address[0], "port": self.address[1]})
+        _log.info("moved", extra={"urls": self.urls})
 
-    async def _bind(self, settings: Settings) -> tuple[str, int]:
+    async def _bind(self, settings: Settings) -> tuple[Address, ...]:
         try:
-            return await self._server.listen(settings.bind, settings.port)
-        except OSError as error:
-            holder = find_occupant(settings.port)
+            return await self._server.listen(list_addresses(settings), settings.port)
+        except CannotBind as error:
+            host, port = error.address
+            holder = find_occupant(port) if error.errno == errno.EADDRINUSE else None
             held = f"; {holder} holds it" if holder else ""
-            raise CannotListen(
-                f"cannot listen on {settings.bind}:{settings.port}: {error.strerror or error}{held}"
-            ) from error
+            raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}{held}") from error
 
 
 def _tls_of(settings: Settings) -> tuple[str, str, int]:

@@ -20,7 +20,7 @@ from ocpd.http.identity import CERTIFICATE, KEY, Identity, UnusablePair
 from ocpd.log import Ring
 from ocpd.models import Models
 from ocpd.pool.probe import find_configured
-from ocpd.settings.doors import is_loopback, read_doors, requires_keys
+from ocpd.settings.doors import open_addresses, read_doors, requires_keys
 from ocpd.settings.entrance import ENTRANCE
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.load import Loaded, load_settings
@@ -120,9 +120,10 @@ def check_server_tools(settings: Settings, *, has_keys_required: bool, is_root: 
     if not tools and not settings.skip_permissions:
         return
     setting = "skipPermissions" if settings.skip_permissions else "allowedTools"
-    if not has_keys_required and not is_loopback(settings.bind):
+    reached = ", ".join(open_addresses(settings))
+    if not has_keys_required and reached:
         raise SettingsError(
-            f"{setting}: not with bind {settings.bind!r} and without keys: whoever reaches that"
+            f"{setting}: not with bind {reached!r} and without keys: whoever reaches that"
             " address could run programs on this machine; unset it, bind 127.0.0.1, or set authMode"
             " to shared, or to multi without an anonymousKey"
         )

@@ -37,13 +37,13 @@ MOVES: dict[State, frozenset[State]] = {
 
 
 class Handles(msgspec.Struct, frozen=True):
-    """What a daemon is held by. ``address`` is where it listens on TCP, ``url`` the same for a
-    client, ``socket`` the path of its Unix socket; ``reload`` reads its files again;
+    """What a daemon is held by. ``addresses`` is where it listens on TCP, ``urls`` the same
+    for clients, ``socket`` the path of its Unix socket; ``reload`` reads its files again;
     ``end_followers`` ends answers without end."""
 
     settings: Callable[[], Settings]
-    address: Callable[[], tuple[str, int]]
-    url: Callable[[], str]
+    addresses: Callable[[], tuple[tuple[str, int], ...]]
+    urls: Callable[[], tuple[str, ...]]
     socket: str
     server: Server
     hall: Hall
@@ -62,13 +62,18 @@ class Daemon:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port it listens on."""
-        return self._handles.address()
+        """Host and port it listens on, the first ones of all."""
+        return self._handles.addresses()[0]
 
     @property
     def url(self) -> str:
         """The same for a client."""
-        return self._handles.url()
+        return self.urls[0]
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where it listens on TCP, for clients."""
+        return self._handles.urls()
 
     @property
     def socket(self) -> str:

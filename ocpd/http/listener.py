@@ -5,6 +5,7 @@ What may live here: one server and its sockets. What is said on a connection is 
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,9 @@ from ocpd.http.answer import Letterhead
 from ocpd.http.connection import Connection, Limits, Service
 from ocpd.http.exchange import Handler
 from ocpd.http.identity import Identity
+from ocpd.http.ports import BACKLOG, Address, Ports
 from ocpd.http.tls import TlsLayer
 from ocpd.http.unix import Bound, bind_unix
-
-BACKLOG: Final = 512
-"""Connections that may wait in the kernel to be accepted (Linux caps it at somaxconn)."""
 
 FLUSH_S: Final = 2.0
 """Seconds that answers already given may still take when the server is left."""
@@ -56,6 +55,7 @@ class Server:
         self._handshakes: set[TlsLayer] = set()
         self.identity: Identity | None = None
         self._listeners: list[asyncio.Server] = []
+        self._ports = Ports(self._greet)
         self._files: list[Bound] = []
 
     def __repr__(self) -> str:
@@ -85,23 +85,13 @@ class Server:
             bound.remove_file()
         self._files.clear()
 
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on ``host``, and on a port of the system's choice if ``port`` is 0.
+    async def listen(self, hosts: Sequence[str], port: int) -> tuple[Address, ...]:
+        """Listen on ``hosts`` and on nothing else over TCP; connections that are there live on.
 
-        Returns the address that is bound. Raises OSError as it comes, EADDRINUSE above all: who
-        cannot listen should not go on.
+        Port 0 is one of the system's choice, the same for all. Returns what is bound, in the order
+        of ``hosts``. Raises CannotBind for an address that cannot be had; then all is as it was.
         """
-        # Never SO_REUSEPORT: two daemons on one port would share the callers out between them.
-        listener = await asyncio.get_running_loop().create_server(
-            self._greet,
-            host,
-            port,
-            reuse_address=True,
-            backlog=BACKLOG,
-        )
-        self._listeners.append(listener)
-        address = listener.sockets[0].getsockname()
-        return address[0], address[1]
+        return await self._ports.change(hosts, port)
 
     def _greet(self) -> asyncio.Protocol:
         if self.identity is None:
@@ -120,12 +110,6 @@ class Server:
         self._listeners.append(listener)
         self._files.append(bound)
 
-    def stop_listening(self, address: tuple[str, int]) -> None:
-        """Close the one TCP socket that is bound to ``address``; its connections live on."""
-        for listener in self._listeners:
-            if listener.sockets and listener.sockets[0].getsockname()[:2] == address:
-                listener.close()
-
     def change_limits(self, limits: Limits) -> None:
         """What clients may take from the next wait on."""
         self._service.limits = limits
@@ -134,6 +118,7 @@ class Server:
         """Close the listening sockets and idle connections; running answers become the last of
         theirs. ``wait_idle`` comes next. Safe to call twice."""
         self._service.is_draining = True
+        self._ports.close()
         for listener in self._listeners:
             listener.close()
         for waiting in list(self._handshakes):

@@ -80,7 +80,7 @@ def read_doors(settings: Settings, names: Iterable[str] = ()) -> Doors:
         loopback_chat=settings.loopback_chat,
         own_names=own,
         hosts=own | {_read_host(entry) for entry in _split(settings.allowed_hosts)},
-        any_address=not is_loopback(settings.bind),
+        any_address=bool(open_addresses(settings)),
         origins=frozenset(_read_origin(entry) for entry in _split(settings.cors_origins)),
         addresses=_read_networks("allowedAddresses", settings.allowed_addresses),
         proxies=_read_networks("trustedProxies", settings.trusted_proxies),
@@ -104,9 +104,9 @@ def list_warnings(settings: Settings, doors: Doors) -> tuple[str, ...]:
     if doors.mode is not AuthMode.NONE:
         return ()
     found: list[str] = []
-    if doors.any_address:
+    if reached := ", ".join(open_addresses(settings)):
         found.append(
-            f"authMode is none and bind is {settings.bind}: everybody who reaches that address can"
+            f"authMode is none and bind is {reached}: everybody who reaches that address can"
             " use your plan; set authMode to multi or shared, or bind 127.0.0.1"
         )
     if doors.proxies:
@@ -115,6 +115,16 @@ def list_warnings(settings: Settings, doors: Doors) -> tuple[str, ...]:
             " your plan; set authMode to multi or shared"
         )
     return tuple(found)
+
+
+def list_addresses(settings: Settings) -> tuple[str, ...]:
+    """Return the addresses to listen on."""
+    return tuple(_split(settings.bind))
+
+
+def open_addresses(settings: Settings) -> tuple[str, ...]:
+    """Return those of them that other machines can reach."""
+    return tuple(each for each in list_addresses(settings) if not is_loopback(each))
 
 
 def is_loopback(host: str) -> bool:

@@ -30,6 +30,8 @@ class Type(enum.Enum):
     PATH = "path"
     NUMBER = "number"
     BOOLEAN = "boolean"
+    LIST = "list"
+    """Texts with commas between them, an array in ocpd.toml; the value is the text."""
 
 
 class Knob(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,8 @@ class Knob(msgspec.Struct, frozen=True, kw_only=True):
                 return "a text that is not empty"
             case Type.BOOLEAN:
                 return "true or false"
+            case Type.LIST:
+                return "texts with commas between them"
 
     def _spell(self, joint: str) -> str:
         return _HUMP.sub(joint, self.key).replace(".", joint).lower()
@@ -104,11 +108,21 @@ def parse_value(knob: Knob, raw: object, origin: str) -> int | float | str:
                 return raw
             if isinstance(raw, str) and raw.lower() in _TRUTHS:
                 return _TRUTHS[raw.lower()]
-        case Type.STRING | Type.PATH:
-            if isinstance(raw, str) and raw.strip() and "\0" not in raw:
-                return raw
+        case Type.STRING | Type.PATH | Type.LIST:
+            text = _read_list(raw) if knob.type is Type.LIST else raw
+            if isinstance(text, str) and text.strip() and "\0" not in text:
+                return text
     shown = "this value" if knob.secret else repr(raw)
     raise SettingsError(f"{origin}: {shown} does not fit, {knob.key} takes {knob.fits}")
+
+
+def _read_list(raw: object) -> str:
+    """The entries with commas between them, each once; "" for what is no list."""
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+        return ""
+    entries = [part.strip() for part in parts]
+    return "" if not all(entries) or "," in "".join(entries) else ",".join(dict.fromkeys(entries))
 
 
 def _find_choice(knob: Knob, raw: object) -> str | None:

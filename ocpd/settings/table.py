@@ -62,10 +62,11 @@ def _tiers() -> tuple[Knob, ...]:
 KNOBS: tuple[Knob, ...] = (
     Knob(
         key="bind",
-        type=Type.STRING,
+        type=Type.LIST,
         default="127.0.0.1",
         aliases=("CLAUDE_BIND",),
-        help="Address to listen on; one that others can reach wants authMode shared or multi.",
+        help="Addresses to listen on, as 127.0.0.1,::1; those that others can reach want authMode"
+        " shared or multi.",
     ),
     _integer(
         "port",
@@ -73,7 +74,7 @@ KNOBS: tuple[Knob, ...] = (
         (0, 65535),
         "",
         "CLAUDE_PROXY_PORT",
-        help="TCP port; 0 lets the system choose.",
+        help="TCP port of all of them; 0 lets the system choose.",
     ),
     Knob(
         key="claudeBin",

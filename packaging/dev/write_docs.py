@@ -119,7 +119,7 @@ def _fits(knob: Knob) -> str:
             return "`true`, `false`"
         case Type.CHOICE:
             return ", ".join(f"`{choice}`" for choice in knob.choices)
-        case Type.STRING | Type.PATH:
+        case Type.STRING | Type.PATH | Type.LIST:
             return knob.fits
 
 

@@ -205,7 +205,7 @@ def test_leaving_the_server_ends_everything_at_once(loop_factory):
         async with contextlib.AsyncExitStack() as stack:
             server = Server(handler, make_limits())
             async with server:
-                _, port = await server.listen("127.0.0.1", 0)
+                ((_, port),) = await server.listen(["127.0.0.1"], 0)
                 clients = [await stack.enter_async_context(calling(port)) for _ in range(4)]
                 await clients[0].send(GET)
                 await clients[1].send(GET[:-3])
@@ -232,7 +232,7 @@ def test_an_answer_that_is_out_is_sent_even_when_the_server_is_left(loop_factory
         server = Server(handler, make_limits())
         async with contextlib.AsyncExitStack() as stack:
             async with server:
-                _, port = await server.listen("127.0.0.1", 0)
+                ((_, port),) = await server.listen(["127.0.0.1"], 0)
                 client = await stack.enter_async_context(calling(port))
                 await client.send(GET)
                 reading = asyncio.get_running_loop().create_task(client.read_answer())
@@ -275,6 +275,6 @@ def test_a_port_can_be_taken_again_at_once():
             await client.send(GET)
             assert (await client.read_answer()).status == 200
         async with Server(echo, make_limits()) as second:
-            assert await second.listen("127.0.0.1", port) == ("127.0.0.1", port)
+            assert await second.listen(["127.0.0.1"], port) == (("127.0.0.1", port),)
 
     run(main())

@@ -246,24 +246,10 @@ def test_an_address_in_use_is_said_as_it_is(loop_factory):
     async def main():
         async with serving(hello) as (_, port), Server(hello, make_limits()) as second:
             with pytest.raises(OSError) as caught:
-                await second.listen("127.0.0.1", port)
+                await second.listen(["127.0.0.1"], port)
             assert caught.value.errno == errno.EADDRINUSE
 
     run(main(), loop_factory)
-
-
-def test_one_server_listens_on_several_addresses():
-    async def main():
-        async with serving(hello) as (server, first):
-            host, second = await server.listen("127.0.0.1", 0)
-            assert host == "127.0.0.1"
-            assert second not in (0, first)
-            for port in (first, second):
-                async with calling(port) as client:
-                    await client.send(GET)
-                    assert (await client.read_answer()).status == 200
-
-    run(main())
 
 
 def test_the_handler_is_told_the_address_of_the_client():

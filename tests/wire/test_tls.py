@@ -127,7 +127,7 @@ def test_its_own_pages_may_ask_and_foreign_ones_may_not(stage: Stage, authority:
 
 def test_health_and_ocpctl_say_https(stage: Stage, authority: Authority, tmp_path: Path) -> None:
     url = stage.daemon.url
-    assert fetch(stage.daemon.port, authority).json()["url"] == url
+    assert fetch(stage.daemon.port, authority).json()["urls"] == [url]
     operator = Operator(stage.daemon.socket, tmp_path)
     for command in ("status", "health"):
         assert f"{url}\n" in operator.run(command).stdout

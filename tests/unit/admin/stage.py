@@ -72,7 +72,7 @@ class Report(msgspec.Struct):
 
     status: str = "ok"
     version: str = "0.1.0"
-    url: str = "http://127.0.0.1:3456"
+    urls: tuple[str, ...] = ("http://127.0.0.1:3456",)
     uptime: int = 23_520_000
     auth: Verdict = msgspec.field(default_factory=Verdict)
     stats: Counts = msgspec.field(default_factory=Counts)
@@ -263,7 +263,7 @@ async def open_house(place: Path, **options: Any) -> AsyncIterator[House]:
         async with Server(make_handler(router), make_limits()) as server:
             house.server = server
             await server.listen_unix(house.socket, mode=0o600)
-            _, house.port = await server.listen("127.0.0.1", 0)
+            ((_, house.port),) = await server.listen(["127.0.0.1"], 0)
             yield house
             house.logs.close()
 

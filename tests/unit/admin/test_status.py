@@ -23,7 +23,7 @@ def test_status_has_the_keys_of_old(tmp_path):
         assert told["proxy"] == {
             "status": "ok",
             "version": "0.1.0",
-            "url": "http://127.0.0.1:3456",
+            "urls": ["http://127.0.0.1:3456"],
             "uptime": "6h 32m",
             "uptimeHuman": "6h 32m",
             "uptimeMs": 23_520_000,

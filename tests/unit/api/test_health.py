@@ -116,7 +116,7 @@ class House:
             lambda: make_registry(SERVERS, None),
             lambda: GUARDED,
             Place("/var/lib/ocpd", "/etc/ocpd/ocpd.toml"),
-            lambda: "http://127.0.0.1:3456",
+            lambda: ("http://127.0.0.1:3456",),
             lambda: (),
         )
         self.health = Health(sources, version="1.2.3", demo=False, nursery=self.chores)

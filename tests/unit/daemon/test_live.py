@@ -66,17 +66,17 @@ def test_it_moves_to_another_port_and_back(
 ) -> None:
     async def main() -> None:
         async with open_live(environ, monkeypatch) as live:
-            first = live.address
+            first = live.addresses[0]
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 port = taken.getsockname()[1]
                 with pytest.raises(Rejected) as caught:
                     await live.apply(changed(live, port=port, max_concurrent=3))
                 assert caught.value.param == "port"
-                assert live.address == first
+                assert live.addresses[0] == first
                 assert live.settings.max_concurrent == SETTINGS.max_concurrent
             await live.apply(changed(live, port=port))
-            assert live.address == ("127.0.0.1", port)
-            assert await can_connect(live.address)
+            assert live.addresses[0] == ("127.0.0.1", port)
+            assert await can_connect(live.addresses[0])
             assert not await can_connect(first)
 
     run(main())

@@ -284,7 +284,7 @@ async def serving(
     """A server on a free loopback port."""
     async with Server(handler, limits or make_limits(), extra_headers) as server:
         server.identity = identity
-        _, port = await server.listen("127.0.0.1", 0)
+        ((_, port),) = await server.listen(["127.0.0.1"], 0)
         yield server, port
     assert server.statistics().connections == 0
     assert server.statistics().exchanges == 0

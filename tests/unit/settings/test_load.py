@@ -40,7 +40,7 @@ def other_value(knob: Knob) -> str:
             return next(choice for choice in knob.choices if choice != knob.default)
         case Type.NUMBER:
             return str(knob.high)
-        case Type.STRING | Type.PATH:
+        case Type.STRING | Type.PATH | Type.LIST:
             return "other"
 
 
