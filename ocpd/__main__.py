@@ -23,6 +23,7 @@ from ocpd.daemon.house import open_daemon
 from ocpd.daemon.start import CannotStart, Start, load_with
 from ocpd.daemon.state import Daemon
 from ocpd.daemon.version import VERSION
+from ocpd.http.inherited import take_sockets
 from ocpd.log import configure
 from ocpd.models import Models, load_models
 from ocpd.notify import Notifier
@@ -55,13 +56,15 @@ def read_start(argv: list[str]) -> Start:
     arguments = vars(_parser().parse_args(argv))
     config, _ = arguments.pop("config"), arguments.pop("check")
     given = {key: value for key, value in arguments.items() if value is not None}
+    inherited = take_sockets(os.environ)
     file = read_config(config, os.environ)
     return Start(
         environ=os.environ,
         argv=given,
         file=file,
         config_file=str(find_config(config, os.environ) or ""),
-        loaded=load_settings(given, os.environ, file),
+        loaded=load_settings(given, os.environ, file, unit=inherited.unit),
+        inherited=inherited,
         read_file=lambda: read_config(config, os.environ),
         read_models=read_models,
     )

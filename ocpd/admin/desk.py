@@ -17,6 +17,7 @@ from ocpd.errors import BadRequest, OcpdError, Overloaded
 from ocpd.settings.knob import Knob, SettingsError, parse_value
 from ocpd.settings.load import Loaded, Source, Sources, flatten, load_settings, sources_of
 from ocpd.settings.table import BY_KEY, KNOBS
+from ocpd.settings.unit import SocketUnit
 from ocpd.settings.values import Settings
 
 Value = str | int | float | bool
@@ -42,13 +43,15 @@ class KnobStore(Protocol):
 class Inputs(msgspec.Struct, frozen=True):
     """What was there at the start. ``read_file`` reads the config file anew; ``check`` looks at
     the settings as a whole; ``check_afresh`` does so for a reload, and reads anew what they name
-    on disk. All three raise SettingsError."""
+    on disk. All three raise SettingsError. Where a socket ``unit`` listens for us, that has
+    decided."""
 
     argv: Mapping[str, str]
     environ: Mapping[str, str]
     read_file: Callable[[], Mapping[str, object]]
     check: Callable[[Settings], None]
     check_afresh: Callable[[Settings], None]
+    unit: SocketUnit | None = None
 
 
 class Rejected(BadRequest):
@@ -131,6 +134,7 @@ class Desk:
             environ=self._inputs.environ,
             file=flatten(self._file),
             runtime=self._loaded.runtime,
+            unit=self._inputs.unit,
         )
         return Explained(
             knob=knob,
@@ -241,7 +245,8 @@ class Desk:
         runtime: Mapping[str, object],
         check: Callable[[Settings], None] | None = None,
     ) -> Loaded:
-        loaded = load_settings(self._inputs.argv, self._inputs.environ, file, runtime)
+        inputs = self._inputs
+        loaded = load_settings(inputs.argv, inputs.environ, file, runtime, inputs.unit)
         (check or self._inputs.check)(loaded.settings)
         return loaded
 

@@ -11,7 +11,7 @@ def describe(daemon: Daemon) -> str:
     """Return the greeting of a daemon that is ready."""
     report = daemon.report()
     claude = report.claude
-    lines = [f"ocpd {report.version} listens on {daemon.url}"]
+    lines = [f"ocpd {report.version} listens on {', '.join(daemon.urls)}"]
     if claude.path is None:
         lines.append(f"  Claude CLI: {claude.problem}")
     else:

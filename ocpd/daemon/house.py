@@ -31,6 +31,7 @@ from ocpd.daemon.start import (
     Door,
     Start,
     find_door,
+    inherited_door,
     load_with,
     read_files,
 )
@@ -52,6 +53,7 @@ from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.hall import Hall
 from ocpd.dispatch.ledger import Ledger
 from ocpd.errors import OcpdError
+from ocpd.http.inherited import Inherited
 from ocpd.http.listener import Server
 from ocpd.http.router import Router
 from ocpd.http.sentry import Sentry
@@ -163,7 +165,7 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
 
 async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daemon:
     live = rooms.live
-    door = find_door(start.environ, state_directory(start.environ))
+    door = _find_door(start)
     entry = _make_entry(start, rooms)
     sources = _health_sources(start, rooms, entry.doorkeeper)
     health = Health(sources, VERSION, start.lane.demo, rooms.chores)
@@ -195,7 +197,7 @@ async def _open_doors(start: Start, rooms: Rooms, stack: AsyncExitStack) -> Daem
             entry.presence,
         ),
     )
-    await _listen_unix(server, door)
+    await _listen_unix(server, door, start.inherited)
     return Daemon(
         Handles(
             settings=lambda: live.settings,
@@ -289,7 +291,16 @@ async def _open_store(state: Path, stack: AsyncExitStack) -> Store:
         raise CannotStart(f"the database in {state}: {error.message}") from error
 
 
-async def _listen_unix(server: Server, door: Door) -> None:
+def _find_door(start: Start) -> Door:
+    if (path := start.inherited.path) is not None:
+        return inherited_door(path)
+    return find_door(start.environ, state_directory(start.environ))
+
+
+async def _listen_unix(server: Server, door: Door, inherited: Inherited) -> None:
+    if inherited.unix:
+        await server.adopt(inherited.unix)
+        return
     try:
         await server.listen_unix(door.path, mode=door.mode, group=door.group)
     except OSError as error:

@@ -141,7 +141,11 @@ class Live:
         """Open the TCP port; from now on changes reach ``parts``. Raises CannotListen."""
         self._server, self._parts = server, parts
         server.identity = self._files.identity
-        self.addresses = await self._bind(self.settings)
+        inherited = self._start.inherited.tcp
+        if inherited:
+            self.addresses = await server.adopt(inherited)
+        else:
+            self.addresses = await self._bind(self.settings)
 
     def check(self, settings: Settings) -> None:
         """Raise SettingsError if the daemon could not follow ``settings``."""

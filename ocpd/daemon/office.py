@@ -83,7 +83,14 @@ def furnish(s: Supplies) -> Office:
     store, live = s.store, s.live
     journal, sessions = Journal(store.audit), KeptSessions(store.conversations, s.forget_resting)
     start = s.start
-    inputs = Inputs(start.argv, start.environ, start.read_file, live.check, live.check_afresh)
+    inputs = Inputs(
+        start.argv,
+        start.environ,
+        start.read_file,
+        live.check,
+        live.check_afresh,
+        start.inherited.unit,
+    )
     desk = Desk(inputs, store.knobs, live.apply, file=start.file, loaded=s.loaded)
     logs = Logs(start.ring)
     desks = Desks(

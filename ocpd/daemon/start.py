@@ -4,10 +4,13 @@ What may live here: the sources of settings as they were at the start, the check
 a whole, and the places a daemon uses on disk.
 """
 
+import contextlib
 import functools
+import grp
 import logging
 import os
 import socket
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from ocpd.claude.argv import Lane
 from ocpd.daemon.registry import read_registry
 from ocpd.errors import BadRequest
 from ocpd.http.identity import CERTIFICATE, KEY, Identity, UnusablePair
+from ocpd.http.inherited import Inherited
 from ocpd.log import Ring
 from ocpd.models import Models
 from ocpd.pool.probe import find_configured
@@ -48,7 +52,8 @@ class Start(msgspec.Struct, frozen=True):
     """What ``open_daemon`` needs. ``argv`` maps settings to texts; ``loaded`` is what argv,
     environment and file came to; ``config_file`` is that file's path, "" without one.
     ``read_file`` reads it anew and ``read_models`` the models table under the given settings: both
-    raise SettingsError. ``ring`` holds the last lines of the log."""
+    raise SettingsError. ``ring`` holds the last lines of the log, ``inherited`` the sockets that the
+    service manager listens on for us."""
 
     environ: Mapping[str, str]
     loaded: Loaded
@@ -59,6 +64,7 @@ class Start(msgspec.Struct, frozen=True):
     read_file: Callable[[], Mapping[str, object]] = dict
     lane: Lane = msgspec.field(default_factory=Lane)
     ring: Ring = msgspec.field(default_factory=Ring)
+    inherited: Inherited = msgspec.field(default_factory=Inherited)
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -178,7 +184,7 @@ def load_with(start: Start, runtime: Mapping[str, object]) -> Loaded:
 
 
 def _load(start: Start, runtime: Mapping[str, object]) -> Loaded:
-    loaded = load_settings(start.argv, start.environ, start.file, runtime)
+    loaded = load_settings(start.argv, start.environ, start.file, runtime, start.inherited.unit)
     _check(start, loaded.settings)
     return loaded
 
@@ -193,6 +199,18 @@ class Door(msgspec.Struct, frozen=True):
     path: Path
     mode: int
     group: str | None
+
+
+def inherited_door(path: str) -> Door:
+    """Return the door that the service manager made: its file says who may use it."""
+    group: str | None = None
+    mode = 0o600
+    with contextlib.suppress(OSError, KeyError):
+        found = Path(path).stat()
+        mode = stat.S_IMODE(found.st_mode)
+        if mode & stat.S_IWGRP:
+            group = grp.getgrgid(found.st_gid).gr_name
+    return Door(Path(path), mode, group)
 
 
 def find_door(environ: Mapping[str, str], state: Path) -> Door:

@@ -38,6 +38,10 @@ leave either, and an answer nobody waits for costs more than a client that sends
 RETIRE_BODY_S: Final = 5.0
 """Seconds: how long a body may take in all that is still coming when the server stops."""
 
+KNOCK_S: Final = 1.0
+"""Seconds that whoever has just come has for his first request when the server stops. He does not
+know yet that it does, and would see his connection closed without a word."""
+
 REST_S: Final = 5.0
 """Seconds: how long the short rest of a body may take that no handler wanted."""
 
@@ -122,10 +126,10 @@ class Connection(asyncio.Protocol):
         self._farewell = Farewell(self._transport, self._flow, self._alarm)
         self._peer, self._uid = read_peer(transport)
         self._service.enter(self)
+        self._alarm.set(self._limits.header_timeout_s, self._give_up_head)
         if self._service.is_draining:
-            self._close()
-        else:
-            self._alarm.set(self._limits.header_timeout_s, self._give_up_head)
+            # Accepted when the server had not stopped yet.
+            self.retire()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: a handler whose answer is not out yet is cancelled."""
@@ -377,14 +381,22 @@ class Connection(asyncio.Protocol):
     # Hanging up...
 
     def retire(self) -> None:
-        """Close if no request is under way; else its answer is the last, and its body has
-        ``RETIRE_BODY_S`` to come. Safe to call twice."""
-        if self._phase in (Phase.FRESH, Phase.IDLE):
+        """Close if it rests; else its next answer is the last: a body has ``RETIRE_BODY_S`` to
+        come, a first request ``KNOCK_S``. Safe to call twice."""
+        if self._phase is Phase.IDLE:
             self._close()
+            return
+        if self._phase is Phase.FRESH:
+            self._alarm.set(min(self._limits.header_timeout_s, KNOCK_S), self._close)
             return
         self._body_until = min(self._body_until, self._alarm.now() + RETIRE_BODY_S)
         if self._phase is Phase.EXCHANGE and self._body.is_awaited:
             self._watch_body()
+
+    @property
+    def is_knocking(self) -> bool:
+        """Whether its first request is still to come."""
+        return self._phase in (Phase.FRESH, Phase.HEAD)
 
     def shut(self) -> None:
         """Close whatever is under way; an answer that is out is still sent."""

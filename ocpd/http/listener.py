@@ -5,6 +5,7 @@ What may live here: one server and its sockets. What is said on a connection is 
 """
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 
 from ocpd.aio import Nursery
 from ocpd.http.answer import Letterhead
-from ocpd.http.connection import Connection, Limits, Service
+from ocpd.http.connection import KNOCK_S, Connection, Limits, Service
 from ocpd.http.exchange import Handler
 from ocpd.http.identity import Identity
 from ocpd.http.ports import BACKLOG, Address, Ports
@@ -93,6 +94,26 @@ class Server:
         """
         return await self._ports.change(hosts, port)
 
+    async def adopt(self, inherited: Sequence[socket.socket]) -> tuple[Address, ...]:
+        """Serve on sockets that already listen; returns the addresses of those for TCP.
+
+        They are closed here in the end, never shut down, and files of theirs are left alone:
+        somebody else listens on, for whoever comes after us.
+        """
+        loop = asyncio.get_running_loop()
+        addresses: list[Address] = []
+        for each in inherited:
+            name = each.getsockname()
+            if each.family == socket.AF_UNIX:
+                listener = await loop.create_unix_server(
+                    lambda: Connection(self._service), sock=each, backlog=BACKLOG
+                )
+            else:
+                listener = await loop.create_server(self._greet, sock=each, backlog=BACKLOG)
+                addresses.append((name[0], name[1]))
+            self._listeners.append(listener)
+        return tuple(addresses)
+
     def _greet(self) -> asyncio.Protocol:
         if self.identity is None:
             return Connection(self._service)
@@ -115,7 +136,7 @@ class Server:
         self._service.limits = limits
 
     def stop_accepting(self) -> None:
-        """Close the listening sockets and idle connections; running answers become the last of
+        """Close the listening sockets and idle connections; the next answers become the last of
         theirs. ``wait_idle`` comes next. Safe to call twice."""
         self._service.is_draining = True
         self._ports.close()
@@ -127,7 +148,15 @@ class Server:
             connection.retire()
 
     async def wait_idle(self) -> None:
-        """Wait until no exchange runs."""
+        """Wait until no exchange runs, and who came last has asked or had ``KNOCK_S`` for it."""
+        # Who was accepted before the end becomes a connection only in the loop's next turn.
+        turn = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(turn.set_result, None)
+        await turn
+        if any(connection.is_knocking for connection in self._service.connections):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KNOCK_S):
+                    await self._service.is_empty.wait()
         await self._nursery.wait_idle()
 
     def statistics(self) -> ServerStatistics:

@@ -24,12 +24,13 @@ from ocpd.settings.foreign import (
 )
 from ocpd.settings.knob import Knob, SettingsError, parse_value
 from ocpd.settings.table import BY_KEY, KNOBS
+from ocpd.settings.unit import ORIGIN, SocketUnit
 from ocpd.settings.values import Settings
 
 READ_ELSEWHERE = frozenset({"OCPD_CONFIG", "OCPD_STATE_DIR", "OCPD_SOCKET", COMPAT_VARIABLE})
 """Variables that begin like a knob's and are none."""
 
-Rank = Literal["argv", "store", "environment", "file", "default"]
+Rank = Literal["unit", "argv", "store", "environment", "file", "default"]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -42,12 +43,13 @@ class Source(msgspec.Struct, frozen=True):
 
 class Sources(msgspec.Struct, frozen=True):
     """All places there are. ``argv`` maps keys to texts, ``runtime`` is what an operator changed,
-    ``file`` the decoded ocpd.toml."""
+    ``file`` the decoded ocpd.toml. Where a socket ``unit`` listens for us, it has decided."""
 
     argv: Mapping[str, str] = {}
     environ: Mapping[str, str] = {}
     file: Mapping[str, object] = {}
     runtime: Mapping[str, object] = {}
+    unit: SocketUnit | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -65,15 +67,16 @@ def load_settings(
     environ: Mapping[str, str],
     file: Mapping[str, object] | None = None,
     runtime: Mapping[str, object] | None = None,
+    unit: SocketUnit | None = None,
 ) -> Loaded:
     """Read all sources into one Settings.
 
-    Raises SettingsError at the first value that does not fit, an unknown key of the file, or two
-    variables of the same rank that disagree.
+    Raises SettingsError at the first value that does not fit, an unknown key of the file, two
+    variables of the same rank that disagree, or an address that is not the socket unit's.
     Variables that begin with OCPD_ and mean nothing are noted, not refused: they may be another
     version's.
     """
-    sources = Sources(argv, environ, flatten(file or {}), runtime or {})
+    sources = Sources(argv, environ, flatten(file or {}), runtime or {}, unit)
     for key in sources.file:
         if key not in BY_KEY:
             raise SettingsError(f"config file: unknown setting {key!r}")
@@ -86,6 +89,8 @@ def load_settings(
         is_default = first.rank == "default"
         values[knob.field] = first.raw if is_default else parse_value(knob, first.raw, first.name)
         origins[knob.key] = first.name
+        if first.rank == "unit":
+            _check_unit(knob, unit, rest)
         notes += _note_overridden(knob, first, rest)
     settings = msgspec.convert(values, Settings)
     return Loaded(settings, origins, tuple(notes), sources.runtime)
@@ -97,6 +102,8 @@ def sources_of(knob: Knob, sources: Sources) -> list[Source]:
     Raises SettingsError if the variables of the winning rank disagree.
     """
     found: list[Source] = []
+    if sources.unit is not None and (decided := sources.unit.value(knob)) is not None:
+        found.append(Source("unit", ORIGIN, decided))
     if knob.key in sources.argv:
         found.append(Source("argv", knob.flag, sources.argv[knob.key]))
     if knob.key in sources.runtime:
@@ -136,6 +143,15 @@ def _variables_of(knob: Knob, environ: Mapping[str, str], *, decides: bool) -> l
             raise SettingsError(f"{disagreeing} disagree; set only one of them")
         found += given
     return found
+
+
+def _check_unit(knob: Knob, unit: SocketUnit | None, others: list[Source]) -> None:
+    for other in others:
+        if unit is None or other.rank == "default":
+            continue
+        value = parse_value(knob, other.raw, other.name)
+        if not unit.agrees(knob, value):
+            raise SettingsError(unit.refusal(knob, value, other.name))
 
 
 def _note_overridden(knob: Knob, first: Source, rest: list[Source]) -> list[str]:

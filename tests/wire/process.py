@@ -8,6 +8,7 @@ import os
 import queue
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -40,12 +41,17 @@ def environ_of(home: Path, cli: Path, **more: str) -> dict[str, str]:
     return {**child_environ(home, cli), "PYTHONPATH": str(TOP), "OCPD_PORT": "0", **more}
 
 
-def run(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Ended:
+def run(
+    environ: Mapping[str, str],
+    arguments: Sequence[str] = (),
+    sockets: Sequence[socket.socket] = (),
+) -> Ended:
     """Run it until it ends by itself."""
     done = subprocess.run(
-        [sys.executable, "-m", "ocpd", *arguments],
+        _command(sockets, arguments),
         env=dict(environ),
         cwd=environ["HOME"],
+        pass_fds=[each.fileno() for each in sockets],
         capture_output=True,
         text=True,
         timeout=WITHIN_S,
@@ -67,14 +73,42 @@ def wrap_cli(folder: Path, cli: Path, **environment: str) -> Path:
     return wrapper
 
 
-class Ocpd:
-    """A running one. Leaving the block kills it if it still runs."""
+# As systemd starts a service with sockets: they are descriptors 3 and up, and the process's own id
+# says that they are meant for it.
+_ACTIVATED = """\
+import fcntl, os, sys
+passed = sys.argv[1].split(",")
+copies = [fcntl.fcntl(int(each), fcntl.F_DUPFD, 100) for each in passed]
+for number, copy in enumerate(copies, 3):
+    os.dup2(copy, number)
+    os.close(copy)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(passed))}
+os.execv(sys.executable, [sys.executable, "-m", "ocpd", *sys.argv[2:]])
+"""
 
-    def __init__(self, environ: Mapping[str, str], arguments: Sequence[str] = ()) -> None:
+
+def _command(sockets: Sequence[socket.socket], arguments: Sequence[str]) -> list[str]:
+    if not sockets:
+        return [sys.executable, "-m", "ocpd", *arguments]
+    passed = ",".join(str(each.fileno()) for each in sockets)
+    return [sys.executable, "-c", _ACTIVATED, passed, *arguments]
+
+
+class Ocpd:
+    """A running one. Leaving the block kills it if it still runs. ``sockets`` are passed on to it
+    as a socket unit would."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        arguments: Sequence[str] = (),
+        sockets: Sequence[socket.socket] = (),
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ocpd", *arguments],
+            _command(sockets, arguments),
             env=dict(environ),
             cwd=environ["HOME"],
+            pass_fds=[each.fileno() for each in sockets],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from ocpd.http.body import UNREAD_HIGH
-from ocpd.http.connection import AHEAD_HIGH, REST_S, Limits
+from ocpd.http.connection import AHEAD_HIGH, KNOCK_S, REST_S, Limits
 from ocpd.http.message import Response
 from tests.unit.http.stage import GET, LONG_S, Stage, breathe, echo, hello, make_limits, run
 
@@ -521,6 +521,8 @@ def test_retiring_closes_idle_connections_and_marks_the_last_answer():
             await hello(exchange)
 
         async with Stage(hello) as idle, Stage(handler) as busy:
+            idle.feed(GET)
+            await idle.settle()
             idle.connection.retire()
             assert idle.transport.is_closing()
             busy.feed(GET)
@@ -534,10 +536,23 @@ def test_retiring_closes_idle_connections_and_marks_the_last_answer():
     run(main())
 
 
-def test_a_draining_server_takes_no_new_connection():
+def test_who_has_just_come_when_the_server_stops_may_still_ask_but_soon():
     async def main():
-        async with Stage(hello, is_draining=True) as stage:
-            assert stage.transport.is_closing()
+        async with (
+            Stage(hello) as asks,
+            Stage(hello) as silent,
+            Stage(hello, is_draining=True) as late,
+        ):
+            assert not late.transport.is_closing()
+            for stage in (asks, silent):
+                stage.service.is_draining = True
+                stage.connection.retire()
+                assert not stage.transport.is_closing()
+            asks.feed(GET)
+            assert b"connection: close" in (await asks.settle()).lower()
+            assert asks.transport.is_closing()
+            silent.loop.advance(KNOCK_S)
+            assert silent.transport.is_closing()
 
     run(main())
 

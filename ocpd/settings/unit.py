@@ -1,0 +1,65 @@
+"""What systemd's socket unit decided: it listens for us, so the addresses are not ours to choose.
+
+What may live here: those addresses as values of settings, and the words for who wants others. Pure.
+"""
+
+import ipaddress
+
+import msgspec
+
+from ocpd.settings.knob import Knob
+
+ORIGIN = "systemd's socket unit"
+
+
+class SocketUnit(msgspec.Struct, frozen=True):
+    """The unit's name, the addresses that it listens on, and the Unix socket if it has one."""
+
+    name: str
+    addresses: tuple[tuple[str, int], ...]
+    path: str | None = None
+
+    def value(self, knob: Knob) -> str | int | None:
+        """Return what the unit decided for a setting; None for one that it has nothing to do
+        with. With several ports, that is the first."""
+        match knob.key:
+            case "bind":
+                return ",".join(dict.fromkeys(host for host, _ in self.addresses))
+            case "port":
+                return self.addresses[0][1]
+            case _:
+                return None
+
+    def agrees(self, knob: Knob, value: object) -> bool:
+        """Whether somebody else's value for a setting means the same."""
+        if knob.key == "port":
+            return all(value == port for _, port in self.addresses)
+        wanted = {_plain(host) for host in str(value).split(",")}
+        return wanted == {_plain(host) for host, _ in self.addresses}
+
+    def refusal(self, knob: Knob, value: object, origin: str) -> str:
+        """Say why ``value`` cannot be, and how to have it."""
+        hosts = [host for host, _ in self.addresses]
+        port: object = self.addresses[0][1]
+        if knob.key == "port":
+            port = value
+        else:
+            hosts = str(value).split(",")
+        wanted = dict.fromkeys(
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts
+        )
+        streams = [*wanted, *([self.path] if self.path else ())]
+        lines = ["[Socket]", "ListenStream=", *(f"ListenStream={each}" for each in streams)]
+        service = self.name.removesuffix(".socket") + ".service"
+        return (
+            f"{origin}: {knob.key} cannot be {value}: {self.name} listens for ocpd, and only it"
+            f" decides where; run: systemctl edit {self.name}, with the lines {' / '.join(lines)}"
+            f"; then: systemctl stop {service} {self.name}; systemctl start {self.name} {service}"
+        )
+
+
+def _plain(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host.strip()))
+    except ValueError:
+        return host.strip().lower()
