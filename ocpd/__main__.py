@@ -20,6 +20,7 @@ import uvloop
 from ocpd.aio import Nursery, steady_clock
 from ocpd.daemon.greeting import describe
 from ocpd.daemon.house import open_daemon
+from ocpd.daemon.pulse import beat, spell_status
 from ocpd.daemon.start import CannotStart, Start, load_with
 from ocpd.daemon.state import Daemon
 from ocpd.daemon.version import VERSION
@@ -97,15 +98,21 @@ async def _run(start: Start, notice: str) -> int:
         loop.add_signal_handler(number, on_signal)
     # Until it is ready there is nothing to reload; without this, SIGHUP would end it.
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
-    async with open_daemon(start) as daemon, Nursery("reload") as nursery:
+    # The beat goes on until everything is taken down.
+    async with (
+        Nursery("pulse") as pulse,
+        open_daemon(start) as daemon,
+        Nursery("reload") as nursery,
+    ):
         loop.add_signal_handler(
             signal.SIGHUP, lambda: nursery.spawn(_reload(daemon, notifier), "SIGHUP")
         )
-        notifier.ready(f"serving on {daemon.url}")
-        if "NOTIFY_SOCKET" not in os.environ:
+        notifier.ready(spell_status(daemon))
+        pulse.spawn(beat(notifier, daemon), "beat")
+        if not notifier.is_heard:
             print(describe(daemon) + notice, flush=True)  # noqa: T201 - the greeting
         await stop.wait()
-        notifier.stopping()
+        notifier.stopping("stopping")
         await _drain(daemon, stop_now)
     return 0
 
@@ -113,7 +120,7 @@ async def _run(start: Start, notice: str) -> int:
 async def _reload(daemon: Daemon, notifier: Notifier) -> None:
     notifier.reloading(steady_clock())
     await daemon.reload()
-    notifier.ready(f"serving on {daemon.url}")
+    notifier.ready(spell_status(daemon))
 
 
 async def _drain(daemon: Daemon, stop_now: asyncio.Event) -> None:

@@ -33,7 +33,7 @@ ASK_AGAIN_S = 60.0
 async def watch_login(login: Login, settings: Callable[[], Settings]) -> None:
     """Look at the login from time to time, for ever."""
     while True:
-        await _pass_time(settings().auth_check_interval_ms / 1000)
+        await pass_time(settings().auth_check_interval_ms / 1000)
         await login.check()
 
 
@@ -48,7 +48,7 @@ async def fold_usage(usage: UsageBook, settings: Callable[[], Settings]) -> None
         else:
             if folded:
                 _log.info("usage_folded", extra={"rows": folded})
-        await _pass_time(DAY_S)
+        await pass_time(DAY_S)
 
 
 async def expire_sessions(book: Conversations, settings: Callable[[], Settings]) -> None:
@@ -58,7 +58,7 @@ async def expire_sessions(book: Conversations, settings: Callable[[], Settings])
         # Trouble with the file: they are still there next time.
         with contextlib.suppress(OcpdError):
             await book.expire(ttl_s)
-        await _pass_time(min(max(ttl_s, 1.0), SWEEP_S))
+        await pass_time(min(max(ttl_s, 1.0), SWEEP_S))
 
 
 async def expire_answers(cache: CacheTable, settings: Callable[[], Settings]) -> None:
@@ -68,11 +68,11 @@ async def expire_answers(cache: CacheTable, settings: Callable[[], Settings]) ->
         # Trouble with the file: they are still there next time, and nobody is given them.
         with contextlib.suppress(OcpdError):
             await cache.expire(settings().cache_ttl_ms / 1000)
-        await _pass_time(SWEEP_S)
+        await pass_time(SWEEP_S)
 
 
-async def _pass_time(seconds: float) -> None:
-    """The one place that waits for time itself to pass."""
+async def pass_time(seconds: float) -> None:
+    """Wait for time itself to pass, ``seconds`` of it: the one place that does."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await asyncio.Event().wait()

@@ -17,7 +17,7 @@ from tests.kit.script import Hang, Say
 from tests.kit.upstream import Upstream
 from tests.wire.conftest import MakeFake
 from tests.wire.process import Ended, Ocpd, environ_of, run, wrap_cli
-from tests.wire.stage import family_of, fetch
+from tests.wire.stage import Caller, body_of, family_of, fetch
 
 Environ = Callable[..., dict[str, str]]
 
@@ -80,6 +80,39 @@ def test_a_service_manager_is_told_and_not_greeted(environ: Environ, tmp_path: P
             ocpd.signal(signal.SIGTERM)
             assert b"STOPPING=1" in notified.recv(4096)
             assert (ocpd.wait_end().code, ocpd.wait_end().stdout) == (0, "")
+
+
+def test_a_watchdog_is_fed_and_the_status_is_true_until_the_end(
+    environ: Environ, tmp_path: Path
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.settimeout(20)
+        notified.bind(str(tmp_path / "n"))
+
+        def hear(wanted: str) -> str:
+            while wanted not in (told := notified.recv(4096).decode()):
+                pass
+            return told
+
+        more = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "100000"}
+        script = Answer(("one", "two"), delay_s=1.0)
+        with Ocpd(environ(script, **more)) as ocpd:
+            told = hear("READY=1")
+            assert "STATUS=serving on http://127.0.0.1:" in told
+            assert told.endswith("; signed in; 0 turns running")
+            port = int(told.rpartition("http://127.0.0.1:")[2].partition(";")[0])
+            for _ in range(3):
+                hear("WATCHDOG=1")
+            with Caller(port, body_of("hello", stream=True)) as caller:
+                assert "WATCHDOG=1" in hear("; 1 turn running")
+                caller.read_until(b"one")
+                ocpd.signal(signal.SIGTERM)
+                assert "STATUS=stopping" in hear("STOPPING=1")
+                told = hear("STATUS=stopping; 1 turn running")
+                assert "WATCHDOG=1" in told
+                assert "EXTEND_TIMEOUT_USEC=30000000" in told
+                caller.read_until(b"[DONE]")
+            assert ocpd.wait_end().code == 0
 
 
 # It stops...
