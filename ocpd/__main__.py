@@ -18,6 +18,7 @@ import msgspec
 import uvloop
 
 from ocpd.aio import Nursery, steady_clock
+from ocpd.daemon.credentials import read_credentials
 from ocpd.daemon.greeting import describe
 from ocpd.daemon.house import open_daemon
 from ocpd.daemon.pulse import beat, spell_status
@@ -59,13 +60,17 @@ def read_start(argv: list[str]) -> Start:
     given = {key: value for key, value in arguments.items() if value is not None}
     inherited = take_sockets(os.environ)
     file = read_config(config, os.environ)
+    credentials = read_credentials(os.environ)
+    environ = {**os.environ, **credentials.variables}
+    loaded = load_settings(given, environ, file, unit=inherited.unit)
     return Start(
-        environ=os.environ,
+        environ=environ,
         argv=given,
         file=file,
         config_file=str(find_config(config, os.environ) or ""),
-        loaded=load_settings(given, os.environ, file, unit=inherited.unit),
+        loaded=loaded,
         inherited=inherited,
+        notes=credentials.notes,
         read_file=lambda: read_config(config, os.environ),
         read_models=read_models,
     )

@@ -124,7 +124,7 @@ async def _open_rooms(start: Start, stack: AsyncExitStack) -> Rooms:
     store = await _open_store(state, stack)
     loaded = load_with(start, store.knobs.all())
     settings = loaded.settings
-    for note in loaded.notes:
+    for note in (*loaded.notes, *start.notes):
         _log.warning("setting_has_no_effect", extra={"note": note})
     token = TokenSafe(state)
     surroundings = Surroundings(start, token, scratch)

@@ -52,8 +52,8 @@ class Start(msgspec.Struct, frozen=True):
     """What ``open_daemon`` needs. ``argv`` maps settings to texts; ``loaded`` is what argv,
     environment and file came to; ``config_file`` is that file's path, "" without one.
     ``read_file`` reads it anew and ``read_models`` the models table under the given settings: both
-    raise SettingsError. ``ring`` holds the last lines of the log, ``inherited`` the sockets that the
-    service manager listens on for us."""
+    raise SettingsError. ``ring`` holds the last lines of the log, ``inherited`` the sockets that
+    the service manager listens on for us, ``notes`` what is worth logging of all this."""
 
     environ: Mapping[str, str]
     loaded: Loaded
@@ -65,6 +65,7 @@ class Start(msgspec.Struct, frozen=True):
     lane: Lane = msgspec.field(default_factory=Lane)
     ring: Ring = msgspec.field(default_factory=Ring)
     inherited: Inherited = msgspec.field(default_factory=Inherited)
+    notes: tuple[str, ...] = ()
 
 
 class Files(msgspec.Struct, frozen=True):

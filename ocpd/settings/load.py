@@ -27,7 +27,9 @@ from ocpd.settings.table import BY_KEY, KNOBS
 from ocpd.settings.unit import ORIGIN, SocketUnit
 from ocpd.settings.values import Settings
 
-READ_ELSEWHERE = frozenset({"OCPD_CONFIG", "OCPD_STATE_DIR", "OCPD_SOCKET", COMPAT_VARIABLE})
+READ_ELSEWHERE = frozenset(
+    {"OCPD_CONFIG", "OCPD_STATE_DIR", "OCPD_SOCKET", "OCPD_ADMIN_KEY", COMPAT_VARIABLE}
+)
 """Variables that begin like a knob's and are none."""
 
 Rank = Literal["unit", "argv", "store", "environment", "file", "default"]

@@ -12,6 +12,7 @@ from ocpd.settings import load as module
 from ocpd.settings.knob import Knob, SettingsError, Type, parse_value
 from ocpd.settings.load import READ_ELSEWHERE, Sources, load_settings, sources_of
 from ocpd.settings.table import BY_KEY, KNOBS
+from ocpd.settings.unit import SocketUnit
 from ocpd.settings.values import Settings
 
 INTEGERS = [knob for knob in KNOBS if knob.type is Type.INTEGER]
@@ -417,3 +418,54 @@ def test_two_names_with_two_secrets_disagree_without_telling_them() -> None:
 def test_a_variable_that_nothing_acts_on_gets_a_line(name: str) -> None:
     (note,) = load_settings({}, {name: "1"}).notes
     assert note.startswith(f"{name} has no effect")
+
+
+LISTS = [knob for knob in KNOBS if knob.type is Type.LIST]
+
+
+@pytest.mark.parametrize("knob", LISTS, ids=name_of)
+@pytest.mark.parametrize(
+    "said", ["127.0.0.1,::1", " 127.0.0.1 , ::1 ", ["127.0.0.1", "::1", "127.0.0.1"]]
+)
+def test_a_list_is_a_text_with_commas_or_an_array(knob: Knob, said: object) -> None:
+    assert parse_value(knob, said, "here") == "127.0.0.1,::1"
+
+
+@pytest.mark.parametrize("knob", LISTS, ids=name_of)
+@pytest.mark.parametrize("said", ["", ",", "a,,b", [], ["a", ""], ["a,b"], ["a", 1], 1, True])
+def test_what_is_no_list_is_refused(knob: Knob, said: object) -> None:
+    with pytest.raises(SettingsError, match="texts with commas between them"):
+        parse_value(knob, said, "here")
+
+
+UNIT = SocketUnit("ocpd.socket", (("127.0.0.1", 4000), ("::1", 4000)), "/run/ocpd/ocpd.sock")
+
+
+def test_a_socket_unit_decides_where_nobody_else_does() -> None:
+    loaded = load_settings({}, {}, unit=UNIT)
+    assert (loaded.settings.bind, loaded.settings.port) == ("127.0.0.1,::1", 4000)
+    assert loaded.origins["bind"] == loaded.origins["port"] == "systemd's socket unit"
+
+
+def test_who_says_the_same_as_the_socket_unit_is_not_in_its_way() -> None:
+    environ = {"OCPD_BIND": "0::1, 127.0.0.1", "OCPD_PORT": "4000"}
+    assert load_settings({"port": "4000"}, environ, unit=UNIT).settings.port == 4000
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "file", "named"),
+    [
+        ({"port": "1"}, {}, {}, "--port: port cannot be 1: ocpd.socket listens"),
+        ({}, {"CLAUDE_BIND": "::1"}, {}, "CLAUDE_BIND: bind cannot be ::1"),
+        ({}, {}, {"bind": ["0.0.0.0"]}, "config file: bind: bind cannot be 0.0.0.0"),
+    ],
+)
+def test_who_wants_another_address_than_the_socket_unit_is_told_how(
+    argv: dict[str, str], environ: dict[str, str], file: dict[str, object], named: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(argv, environ, file, unit=UNIT)
+    told = str(caught.value)
+    assert told.startswith(named)
+    assert "systemctl edit ocpd.socket, with the lines [Socket] / ListenStream= / " in told
+    assert " / ListenStream=/run/ocpd/ocpd.sock; then: systemctl stop ocpd.service" in told
