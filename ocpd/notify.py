@@ -18,7 +18,7 @@ class Notifier:
 
     def __init__(self) -> None:
         self.is_heard = bool(os.environ.get("NOTIFY_SOCKET"))
-        self._systemd = sdnotify.SystemdNotifier() if self.is_heard else None
+        self._systemd = _connect() if self.is_heard else None
         self.watchdog_s = _read_watchdog() if self.is_heard else None
         """How often the manager wants to hear that we live, in seconds; None if it does not."""
         self._status = ""
@@ -43,23 +43,35 @@ class Notifier:
         seconds more before we are given up while we stop."""
         told = [] if self.watchdog_s is None else ["WATCHDOG=1"]
         if status != self._status:
-            self._status = status
             told.append(f"STATUS={status}")
         if more_s is not None:
             told.append(f"EXTEND_TIMEOUT_USEC={int(more_s * 1_000_000)}")
-        if told:
-            # A manager that has no time now hears the next one; we are not to stand still for it.
-            self._tell("\n".join(told), patience_s=0.0)
+        # A manager that has no time now hears the next one; we are not to stand still for it.
+        if told and self._tell("\n".join(told), patience_s=0.0):
+            self._status = status
 
     def close(self) -> None:
         """Tell nothing more."""
-        if self._systemd is not None and self._systemd.socket is not None:
+        if self._systemd is not None:
             self._systemd.socket.close()
 
-    def _tell(self, message: str, patience_s: float = PATIENCE_S) -> None:
-        if self._systemd is not None and self._systemd.socket is not None:
-            self._systemd.socket.settimeout(patience_s)
+    def _tell(self, message: str, patience_s: float = PATIENCE_S) -> bool:
+        if self._systemd is None:
+            return False
+        self._systemd.socket.settimeout(patience_s)
+        try:
             self._systemd.notify(message)
+        except (OSError, UnicodeError):
+            return False
+        return True
+
+
+def _connect() -> sdnotify.SystemdNotifier | None:
+    try:
+        # Its word for: let failures be seen.
+        return sdnotify.SystemdNotifier(debug=True)
+    except OSError:
+        return None
 
 
 def _read_watchdog() -> float | None:

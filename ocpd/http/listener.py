@@ -19,7 +19,7 @@ from ocpd.http.connection import KNOCK_S, Connection, Limits, Service
 from ocpd.http.exchange import Handler
 from ocpd.http.identity import Identity
 from ocpd.http.ports import BACKLOG, Address, Ports
-from ocpd.http.tls import TlsLayer
+from ocpd.http.tls import Handshakes, TlsLayer
 from ocpd.http.unix import Bound, bind_unix
 
 FLUSH_S: Final = 2.0
@@ -53,7 +53,7 @@ class Server:
     ) -> None:
         self._nursery = Nursery("http")
         self._service = Service(handler, limits, Letterhead(extra_headers), self._nursery)
-        self._handshakes: set[TlsLayer] = set()
+        self._handshakes = Handshakes()
         self.identity: Identity | None = None
         self._listeners: list[asyncio.Server] = []
         self._ports = Ports(self._greet)
@@ -69,6 +69,7 @@ class Server:
         """Stop listening, cancel what runs, close every connection."""
         self.stop_accepting()
         try:
+            self._handshakes.abort()
             await self._nursery.cancel_all()
             for connection in list(self._service.connections):
                 connection.shut()
@@ -142,22 +143,24 @@ class Server:
         self._ports.close()
         for listener in self._listeners:
             listener.close()
-        for waiting in list(self._handshakes):
-            waiting.abort()
         for connection in list(self._service.connections):
             connection.retire()
 
     async def wait_idle(self) -> None:
         """Wait until no exchange runs, and who came last has asked or had ``KNOCK_S`` for it."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(KNOCK_S):
+                await self._let_in()
+        await self._nursery.wait_idle()
+
+    async def _let_in(self) -> None:
         # Who was accepted before the end becomes a connection only in the loop's next turn.
         turn = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(turn.set_result, None)
         await turn
+        await self._handshakes.is_over.wait()
         if any(connection.is_knocking for connection in self._service.connections):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(KNOCK_S):
-                    await self._service.is_empty.wait()
-        await self._nursery.wait_idle()
+            await self._service.is_empty.wait()
 
     def statistics(self) -> ServerStatistics:
         """Count what is here."""

@@ -77,6 +77,13 @@ def _plain(name: tuple[object, ...]) -> tuple[str | int, ...]:
     return tuple(part for part in name if isinstance(part, str | int))
 
 
+def _refuse_both(target: Target, wanted: Sequence[Target]) -> None:
+    for each in wanted:
+        if each.excludes(target):
+            reason = f"it and {each.address[0]} exclude each other, list one of them"
+            raise CannotBind(target.address, OSError(errno.EINVAL, reason))
+
+
 def bind(target: Target) -> socket.socket:
     """Return a socket that listens on ``target``. Raises CannotBind."""
     bound = socket.socket(target.family, socket.SOCK_STREAM)
@@ -111,6 +118,7 @@ class Ports:
         try:
             for target in await resolve(hosts, port):
                 chosen = target.at(port or (wanted[0].address[1] if wanted else 0))
+                _refuse_both(chosen, wanted)
                 if chosen not in self._open:
                     bound = self._bind(chosen, released)
                     chosen = target.at(bound.getsockname()[1])

@@ -18,6 +18,14 @@ def body_too_large(limit_bytes: int) -> BadRequest:
     )
 
 
+def wants_tls() -> BadRequest:
+    """Refuse plain HTTP on a port that speaks TLS."""
+    return BadRequest(
+        "This port speaks HTTPS: write https:// instead of http:// in the address.",
+        code="https_required",
+    )
+
+
 def head_too_large(limit_bytes: int) -> BadRequest:
     """Refuse a request head that is larger than ``limit_bytes``."""
     return BadRequest(f"The request head is larger than {limit_bytes} bytes.", status=431)

@@ -15,24 +15,54 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from ocpd.http.identity import Identity
+from ocpd.http.message import refusal
+from ocpd.http.refusals import wants_tls
 
 _log = logging.getLogger("ocpd.http")
 
 PIECE: Final = 65_536
 """Bytes that are decrypted at once."""
 
-_TEXT: Final = b"This port speaks HTTPS: write https:// instead of http://.\n"
+_TOLD: Final = refusal(wants_tls()).body
 WRONG_SCHEME: Final = (
-    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n"
-    b"content-length: %d\r\n\r\n%b" % (len(_TEXT), _TEXT)
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b" % (len(_TOLD), _TOLD)
 )
 """What a client hears that speaks plain HTTP to us, as it would from other servers."""
+
+
+class Handshakes:
+    """Those that are not done; ``is_over`` is set while there are none."""
+
+    def __init__(self) -> None:
+        self._layers: set[TlsLayer] = set()
+        self.is_over = asyncio.Event()
+        self.is_over.set()
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def enter(self, layer: "TlsLayer") -> None:
+        """Count ``layer`` in."""
+        self._layers.add(layer)
+        self.is_over.clear()
+
+    def leave(self, layer: "TlsLayer") -> None:
+        """Count ``layer`` out, if it is in."""
+        self._layers.discard(layer)
+        if not self._layers:
+            self.is_over.set()
+
+    def abort(self) -> None:
+        """Drop everybody who is at it."""
+        for layer in list(self._layers):
+            layer.abort()
 
 
 class TlsLayer(asyncio.Transport, asyncio.Protocol):
     """One accepted socket. When the handshake is done it makes its connection and carries it.
 
-    ``waiting`` holds it until then, for whoever counts or drops those who wait.
+    ``handshakes`` hold it until then.
     """
 
     # Set as soon as the socket's transport is there.
@@ -43,12 +73,12 @@ class TlsLayer(asyncio.Transport, asyncio.Protocol):
     def __init__(
         self,
         identity: Identity,
-        waiting: "set[TlsLayer]",
+        handshakes: Handshakes,
         make_connection: Callable[[], asyncio.Protocol],
     ) -> None:
         super().__init__()
         self._identity = identity
-        self._waiting = waiting
+        self._handshakes = handshakes
         self._make_connection = make_connection
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -66,12 +96,12 @@ class TlsLayer(asyncio.Transport, asyncio.Protocol):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(self._identity.handshake_s, self.abort)
-        self._waiting.add(self)
+        self._handshakes.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end on."""
         self._patience.cancel()
-        self._waiting.discard(self)
+        self._handshakes.leave(self)
         if self._above is not None:
             self._above.connection_lost(exc)
 
@@ -174,10 +204,10 @@ class TlsLayer(asyncio.Transport, asyncio.Protocol):
             self._drop(error)
         else:
             self._patience.cancel()
-            self._waiting.discard(self)
             self._flush()
             self._above = self._make_connection()
             self._above.connection_made(self)
+            self._handshakes.leave(self)
 
     def _drop(self, error: ssl.SSLError) -> None:
         self._is_shut = True

@@ -81,8 +81,19 @@ def test_a_manager_that_has_no_time_holds_nobody_up(manager: socket.socket) -> N
     for number in range(10_000):
         notifier.alive(f"{number}")
     assert told(manager)
-    notifier.alive("the last")
-    assert told(manager) == ["STATUS=the last"]
+    notifier.alive("9999")
+    notifier.alive("9999")
+    assert told(manager) == ["STATUS=9999"]
+    notifier.close()
+
+
+# The package leaves the socket that it could not connect to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_manager_that_is_gone_is_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "none"))
+    notifier = Notifier()
+    notifier.ready("a")
+    notifier.alive("b")
     notifier.close()
 
 

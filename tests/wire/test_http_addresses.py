@@ -125,6 +125,18 @@ def test_an_address_that_cannot_be_had_keeps_all_as_it_was(loop_factory, wanted)
     run(main(), loop_factory)
 
 
+def test_one_address_and_all_of_them_are_not_both_to_be_had(loop_factory):
+    async def main():
+        async with Server(hello, make_limits()) as server:
+            ((_, port),) = await server.listen([HERE], 0)
+            for wanted in (["0.0.0.0", HERE], [HERE, "0.0.0.0"]):
+                with pytest.raises(CannotBind, match="exclude each other"):
+                    await server.listen(wanted, port)
+                assert await who_serves([HERE, THERE], port) == [HERE]
+
+    run(main(), loop_factory)
+
+
 def test_what_was_let_go_for_nothing_is_taken_back(loop_factory):
     async def main():
         with socket.create_server((THERE, 0)) as taken:

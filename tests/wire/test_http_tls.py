@@ -278,14 +278,37 @@ def test_a_handshake_that_never_ends_is_counted_and_bounded(loop_factory, secure
 
 
 @pytest.mark.parametrize("is_drained", [True, False])
-def test_a_stop_does_not_wait_for_handshakes(loop_factory, secured, is_drained):
+def test_a_stop_does_not_wait_long_for_handshakes(loop_factory, secured, is_drained, monkeypatch):
+    monkeypatch.setattr(listener, "KNOCK_S", SHORT_S)
+
     async def main():
-        async with secured(hello) as (server, port), calling(port) as client:
+        async with secured(hello) as (server, port), calling(port):
             await until(lambda: server.statistics().handshakes == 1)
             if is_drained:
                 server.stop_accepting()
-                assert await client.read_end() == b""
-                await until(lambda: server.statistics().handshakes == 0)
+                await server.wait_idle()
+
+    run(main(), loop_factory)
+
+
+def test_who_is_at_the_handshake_when_the_server_stops_may_still_ask(
+    loop_factory, authority, secured
+):
+    async def main():
+        async with secured(hello) as (server, port):
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                await until(lambda: server.statistics().handshakes == 1)
+                server.stop_accepting()
+                waiting = asyncio.get_running_loop().create_task(server.wait_idle())
+
+                def ask() -> bytes:
+                    trusting = authority.trusting()
+                    with trusting.wrap_socket(raw, server_hostname="localhost") as caller:
+                        caller.sendall(GET)
+                        return read_all(caller)
+
+                assert (await asyncio.to_thread(ask)).endswith(b"/x")
+                await waiting
 
     run(main(), loop_factory)
 

@@ -1,6 +1,8 @@
 """Sockets that a service manager listens on: served, left alone, and nobody who comes to them is
 refused, also while ocpd is restarted."""
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.certificates import Authority
 from tests.kit.fake_script import Answer, make_fake_cli
 from tests.wire.operator import Operator
 from tests.wire.process import Ocpd, environ_of, run
@@ -167,14 +170,33 @@ def test_a_stream_ends_in_the_old_process_and_who_comes_meanwhile_waits_for_the_
                 assert new.port == manager.port
 
 
-def test_nobody_is_refused_while_it_is_restarted_again_and_again(manager: Manager) -> None:
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_nobody_is_refused_while_it_is_restarted_again_and_again(
+    manager: Manager, tmp_path: Path, is_tls: bool
+) -> None:
     done = threading.Event()
     seen: list[object] = []
+    trusting = None
+    if is_tls:
+        authority = Authority(tmp_path / "authority")
+        pair, trusting = authority.issue(), authority.trusting()
+        manager.environ["OCPD_TLS_CERTIFICATE"] = str(pair.certificate)
+        manager.environ["OCPD_TLS_KEY"] = str(pair.key)
+
+    def ask() -> int:
+        if trusting is None:
+            return fetch(manager.port, "GET", "/health").status
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", manager.port, timeout=30, context=trusting
+        )
+        with contextlib.closing(connection):
+            connection.request("GET", "/health")
+            return connection.getresponse().status
 
     def keep_asking() -> None:
         while not done.is_set():
             try:
-                seen.append(fetch(manager.port, "GET", "/health").status)
+                seen.append(ask())
             except Exception as error:  # noqa: BLE001 - whatever a caller would see
                 seen.append(error)
 
