@@ -7,7 +7,7 @@ TOP := PYTHONPATH=. $(PY)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test setup check test-fast fmt format lint types floors docs docs-check bench \
-	ocpctl lock clean
+	ocpctl deb lock clean
 
 help:
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
@@ -56,6 +56,10 @@ docs-check: setup ## Are the generated pages what the code says?
 
 ocpctl: setup ## Freeze ocpctl into dist/ocpctl/ocpctl, and try each of its commands
 	@sh packaging/ocpctl/build.sh
+
+deb: ## Build the Debian packages into dist/deb (DEB_ARCH=arm64, DEB_VERSION=0.0.9)
+	@DEB_ARCH="$(DEB_ARCH)" DEB_VERSION="$(DEB_VERSION)" DEB_OUT="$(DEB_OUT)" \
+		sh packaging/deb/build.sh
 
 bench: setup ## Time it, on this machine only
 	@$(PY) -m bench $(ARGS)

@@ -1,4 +1,5 @@
-"""Writes the pages that the code knows better: docs/settings.md and docs/state-machines.md.
+"""Writes the pages that the code knows better: docs/settings.md, docs/state-machines.md, and the
+man pages of the daemon and of its settings file.
 
     make docs           writes them
     make docs-check     compares them, shows the difference, exits 1 if there is one
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import TypeVar
+
+import man_pages
 
 from ocpd.claude import lifecycle
 from ocpd.claude.argv import PASSED
@@ -162,7 +165,12 @@ def _draw(moves: Iterable[tuple[enum.Enum, str, enum.Enum]]) -> str:
     return "\n".join((*lines, "```")) + "\n"
 
 
-PAGES = {"docs/settings.md": settings_page, "docs/state-machines.md": machines_page}
+PAGES = {
+    "docs/settings.md": settings_page,
+    "docs/state-machines.md": machines_page,
+    "packaging/man/ocpd.8": man_pages.daemon_page,
+    "packaging/man/ocpd.toml.5": lambda: man_pages.settings_page(KNOBS),
+}
 
 
 def main() -> int:
