@@ -2,7 +2,8 @@
 
 What may live here: reading the command line, the environment and the two files (settings and
 models), signals, and the exit code. 0: stopped as asked. 1: could not run, for example because the
-port is taken. 78 (EX_CONFIG): a setting does not fit; trying again will not help.
+port is taken. 69 (EX_UNAVAILABLE): the system's ocpd has it. 78 (EX_CONFIG): a setting does not fit.
+After those two trying again will not help.
 """
 
 import argparse
@@ -21,19 +22,22 @@ from ocpd.aio import Nursery, steady_clock
 from ocpd.daemon.credentials import read_credentials
 from ocpd.daemon.greeting import describe
 from ocpd.daemon.house import open_daemon
+from ocpd.daemon.neighbour import find_remedy
 from ocpd.daemon.pulse import beat, spell_status
-from ocpd.daemon.start import CannotStart, Start, load_with
+from ocpd.daemon.start import CannotListen, CannotStart, Start, find_door, load_with
 from ocpd.daemon.state import Daemon
 from ocpd.daemon.version import VERSION
 from ocpd.http.inherited import take_sockets
 from ocpd.log import configure
 from ocpd.models import Models, load_models
 from ocpd.notify import Notifier
+from ocpd.pool.home import state_directory
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.load import load_settings
 from ocpd.settings.table import KNOBS
 from ocpd.settings.values import Settings
 
+EX_UNAVAILABLE = 69
 EX_CONFIG = 78
 
 
@@ -87,7 +91,17 @@ def serve(start: Start, notice: str = "") -> int:
         return _refuse(error)
     except CannotStart as error:
         print(f"ocpd: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        return _blame_system(start) if isinstance(error, CannotListen) else 1
+
+
+def _blame_system(start: Start) -> int:
+    """Say so if the system's ocpd is in the way; returns the exit code."""
+    door = find_door(start.environ, state_directory(start.environ))
+    remedy = find_remedy(door.path)
+    if not remedy:
         return 1
+    print(f"ocpd: {remedy}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+    return EX_UNAVAILABLE
 
 
 async def _run(start: Start, notice: str) -> int:

@@ -26,7 +26,6 @@ from ocpd.daemon.live import Live, Parts, Surroundings
 from ocpd.daemon.office import Office, Supplies, furnish, known_tokens
 from ocpd.daemon.start import (
     SOCKET_VARIABLE,
-    CannotListen,
     CannotStart,
     Door,
     Start,
@@ -304,7 +303,7 @@ async def _listen_unix(server: Server, door: Door, inherited: Inherited) -> None
     try:
         await server.listen_unix(door.path, mode=door.mode, group=door.group)
     except OSError as error:
-        raise CannotListen(
+        raise CannotStart(
             f"cannot listen on {door.path}: {error.strerror or error}; {SOCKET_VARIABLE} names "
             "another place"
         ) from error

@@ -11,7 +11,9 @@ from pathlib import Path
 Lock = dict[str, tuple[str, frozenset[str]]]
 """Normalised name to version and the SHA-256 of every file that may stand for it."""
 
-_ENTRY = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)(.*?)(?=^[A-Za-z0-9]|\Z)", re.MULTILINE | re.DOTALL)
+_ENTRY = re.compile(
+    r"^([A-Za-z0-9._-]+)==([^\s\\;]+)(.*?)(?=^[A-Za-z0-9]|\Z)", re.MULTILINE | re.DOTALL
+)
 
 
 def normalise(name: str) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from locked import Lock, check_file, normalise, read_lock  # noqa: E402 - runs isolated
+from locked import Lock, check_file, normalise, read_lock
 
 ABIS = ("cp311", "cp312", "cp313", "cp314")
 """The Pythons of debian/control: python3 (>= 3.11), python3 (<< 3.15)."""

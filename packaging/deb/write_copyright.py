@@ -113,12 +113,15 @@ def crates(row: dict[str, object]) -> tuple[str, set[str]]:
     parts = row["parts"]
     assert isinstance(parts, list)
     holders = ["Dmitry Dygalo <dmitry@dygalo.dev>", "the authors of the crates below"]
-    comment = ["Comment: jsonschema-rs, checks of JSON. Its wheel says itself what it was built from;"]
-    comment.append(" not all of it is needed on Linux. Name, version, terms, authors:")
+    comment = [
+        "Comment: jsonschema-rs, checks of JSON. Its wheel says itself what it was",
+        " built from; not all of it is needed on Linux. Name, version, terms, authors:",
+    ]
     used = {"MIT"}
     for part in sorted(parts, key=lambda part: (part["name"], part["version"])):
         used |= choose(part["licence"])
-        line = f"{part['name']} {part['version']}: {part['licence']}; {part['author'] or 'its authors'}"
+        author = part["author"] or "its authors"
+        line = f"{part['name']} {part['version']}: {part['licence']}; {author}"
         comment += textwrap.wrap(line, 90, initial_indent=" ", subsequent_indent="    ")
     terms = " and ".join(sorted(used))
     lines = [f"Files: usr/lib/ocpd/vendor/{str(row['name']).replace('-', '_')}/*"]

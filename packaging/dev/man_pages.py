@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ocpd.daemon.version import VERSION
 from ocpd.settings.knob import Knob, Type
+from ocpd.settings.table import KNOBS
 
 _WRITTEN_BY = '.\\" Written by packaging/dev/write_docs.py; change the code, not this page.'
 
@@ -74,9 +75,9 @@ or
 .B OCPD_CONFIG
 names, else ~/.config/ocpd/ocpd.toml, else /etc/ocpd/ocpd.toml.
 .P
-A flag wins over a variable, a variable over this file, and a change by
-.B ocpctl settings
-over all but secrets. A value that does not fit, and a name that is no setting, stop the start with
+A flag wins over a change by
+.BR "ocpctl settings" ,
+that over a variable, and a variable over this file. A value that does not fit, and a name that is no setting, stop the start with
 exit code 78 and a line that says what would fit.
 .P
 The file is read at the start and on SIGHUP
@@ -111,9 +112,10 @@ def daemon_page() -> str:
         ".SH FILES",
         *_terms(_FILES),
         ".SH CREDENTIALS",
-        "Each file in /etc/ocpd/credentials is a secret; a variable of the same meaning wins over it.",
+        "Each file in /etc/ocpd/credentials is a secret; a variable of the same meaning wins over",
+        "it.",
         "After a change:",
-        ".BR \"systemctl restart ocpd\" .",
+        '.BR "systemctl restart ocpd" .',
         *_terms(_CREDENTIALS),
         ".SH SEE ALSO",
         ".BR ocpctl (1),",
@@ -123,7 +125,7 @@ def daemon_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def settings_page(knobs: Iterable[Knob]) -> str:
+def settings_page() -> str:
     """Return ocpd.toml.5."""
     lines = [
         _WRITTEN_BY,
@@ -135,7 +137,7 @@ def settings_page(knobs: Iterable[Knob]) -> str:
         _SOURCES,
         ".SH SETTINGS",
     ]
-    for knob in knobs:
+    for knob in KNOBS:
         names = ", ".join((knob.variable, *knob.aliases))
         text = f"{knob.help} {_range(knob)} Variables: {names}."
         lines += _terms(((knob.key, text),))

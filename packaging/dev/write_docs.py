@@ -169,7 +169,7 @@ PAGES = {
     "docs/settings.md": settings_page,
     "docs/state-machines.md": machines_page,
     "packaging/man/ocpd.8": man_pages.daemon_page,
-    "packaging/man/ocpd.toml.5": lambda: man_pages.settings_page(KNOBS),
+    "packaging/man/ocpd.toml.5": man_pages.settings_page,
 }
 
 
