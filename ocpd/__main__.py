@@ -2,8 +2,8 @@
 
 What may live here: reading the command line, the environment and the two files (settings and
 models), signals, and the exit code. 0: stopped as asked. 1: could not run, for example because the
-port is taken. 69 (EX_UNAVAILABLE): the system's ocpd has it. 78 (EX_CONFIG): a setting does not fit.
-After those two trying again will not help.
+port is taken. 69 (EX_UNAVAILABLE): the system's ocpd has it. 78 (EX_CONFIG): a setting does not
+fit. After those two trying again will not help.
 """
 
 import argparse

@@ -122,8 +122,8 @@ build() {
     mkdir -p "$out"
     for name in ocpd ocpctl; do
         mv "$work/${name}_${version}_$arch.deb" "$out/"
-        "$python" -I packaging/deb/sbom.py --package "$name" --architecture "$arch" \
-            --version "$version" --bill "$tree/build/vendored.json" --tree "$tree" \
+        "$python" -I packaging/deb/sbom.py --deb "$out/${name}_${version}_$arch.deb" \
+            --bill "$tree/build/vendored.json" --tree "$tree" \
             --into "$out/${name}_${version}_$arch.cdx.json"
     done
     ls -l "$out"/*_"${version}_$arch".* >&2

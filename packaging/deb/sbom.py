@@ -1,7 +1,6 @@
 """Writes the bill of materials of one package: CycloneDX 1.5, the same bytes for the same package.
 
-    python3 -I packaging/deb/sbom.py --package ocpd --architecture amd64 --version 0.1.0 \\
-        --bill vendored.json --tree DIR --into FILE
+    python3 -I packaging/deb/sbom.py --deb FILE --bill vendored.json --tree DIR --into FILE
 
 What may live here: CycloneDX around what ``vendor.py`` unpacked, and around what a frozen ocpctl
 carries. No time and no random number is written: both would differ from build to build. Standard
@@ -9,6 +8,7 @@ library only.
 """
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -21,6 +21,8 @@ from locked import read_lock
 
 Json = dict[str, object]
 
+_MIT = [{"license": {"id": "MIT"}}]
+
 _SPACE = uuid.UUID("6f0d2a3e-52c5-5d0c-9b0e-6f63706400aa")
 """Names the documents: the same package has the same serial number."""
 
@@ -28,25 +30,22 @@ _SPACE = uuid.UUID("6f0d2a3e-52c5-5d0c-9b0e-6f63706400aa")
 def main() -> int:
     """Write it; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--package", required=True, choices=("ocpd", "ocpctl"))
-    for flag in ("--architecture", "--version"):
-        parser.add_argument(flag, required=True)
-    for flag in ("--bill", "--tree", "--into"):
+    for flag in ("--deb", "--bill", "--tree", "--into"):
         parser.add_argument(flag, type=Path, required=True)
     given = parser.parse_args()
-    if given.package == "ocpd":
+    if given.deb.name.startswith("ocpd_"):
         components = [vendored(row) for row in json.loads(given.bill.read_text("utf-8"))]
-    elif (given.tree / "dist/ocpctl").is_dir():
-        components = frozen(given.tree)
     else:
-        components = []
-    told = document(given.package, given.version, given.architecture, components)
+        components = frozen(given.tree)
+    told = document(given.deb, components)
     given.into.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", "utf-8")
     return 0
 
 
-def document(package: str, version: str, architecture: str, components: list[Json]) -> Json:
-    """Return the CycloneDX document of one package."""
+def document(deb: Path, components: list[Json]) -> Json:
+    """Return the CycloneDX document of one package, whose file is called NAME_VERSION_ARCH.deb."""
+    package, version, architecture = deb.stem.split("_")
+    digest = hashlib.sha256(deb.read_bytes()).hexdigest()
     purl = f"pkg:deb/ocpd/{package}@{version}?arch={architecture}"
     return {
         "bomFormat": "CycloneDX",
@@ -60,7 +59,8 @@ def document(package: str, version: str, architecture: str, components: list[Jso
                 "name": package,
                 "version": version,
                 "purl": purl,
-                "licenses": [{"license": {"id": "MIT"}}],
+                "licenses": _MIT,
+                "hashes": [{"alg": "SHA-256", "content": digest}],
             }
         },
         "components": components,
@@ -78,15 +78,19 @@ def vendored(row: dict[str, object]) -> Json:
     assert isinstance(parts, list)
     made = _component(name, version, f"pkg:pypi/{name}@{version}", str(row["licence"]))
     # One hash for each ABI's wheel: CycloneDX has one set of hashes for one file.
-    made["components"] = [
+    inside: list[Json] = [
         {
             "type": "file",
             "name": file["name"],
             "hashes": [{"alg": "SHA-256", "content": file["sha256"]}],
         }
         for file in files
-    ] + [_part(part, f"{name}@{version}") for part in parts]
-    return made
+    ]
+    inside += [_part(part, f"{name}@{version}") for part in parts]
+    if name == "uvloop":
+        # Linked into it; its wheels do not say which version.
+        inside.append({"type": "library", "name": "libuv", "licenses": _MIT})
+    return made | {"components": inside}
 
 
 def _part(part: dict[str, str], owner: str) -> Json:
@@ -98,7 +102,11 @@ def _part(part: dict[str, str], owner: str) -> Json:
 
 
 def frozen(tree: Path) -> list[Json]:
-    """Return what a frozen ocpctl carries: PyInstaller's start, and Debian's Python."""
+    """Return what a frozen ocpctl carries: PyInstaller's start, and Debian's Python. Nothing, where
+    ocpctl is a script."""
+    folder = tree / "debian/ocpctl/usr/lib/ocpctl/_internal"
+    if not folder.is_dir():
+        return []
     lock = read_lock(tree / "packaging/locks/freeze.lock")
     version, hashes = lock["pyinstaller"]
     licence = "GPL-2.0-or-later WITH Bootloader-exception"
@@ -107,7 +115,7 @@ def frozen(tree: Path) -> list[Json]:
     start["components"] = [
         {"type": "file", "name": "bootloader (of one of these files)", "hashes": _hashes(hashes)}
     ]
-    return [start, *_debian_parts(tree / "dist/ocpctl")]
+    return [start, *_debian_parts(folder)]
 
 
 def _hashes(digests: frozenset[str]) -> list[Json]:
@@ -126,7 +134,7 @@ def _debian_parts(folder: Path) -> list[Json]:
         for owner in owners:
             packages[owner] = _debian_version(owner)
     return [
-        _component(name, version, f"pkg:deb/debian/{name}@{version}", "")
+        _component(name, version, f"pkg:deb/debian/{name}@{version}", "PSF-2.0")
         for name, version in sorted(packages.items())
     ]
 

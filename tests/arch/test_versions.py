@@ -20,6 +20,19 @@ def test_package_daemon_and_changelog_agree():
     assert told == VERSION == CTL_VERSION
 
 
+def test_packages_and_man_pages_say_the_same_version():
+    told = {"debian/changelog": r"\Aocpd \(([^)]+)\) "}
+    for page in ("ocpctl.1", "ocpd.8", "ocpd.toml.5"):
+        told[f"packaging/man/{page}"] = r'^\.TH .* "ocp(?:d|ctl) ([^"]+)" "'
+    formula = "homebrew/ocpd.rb"
+    if (TOP / formula).exists():
+        told[formula] = r'^  (?:version "|url ".*?-)(\d+\.\d+\.\d+)'
+    for name, pattern in told.items():
+        found = re.search(pattern, (TOP / name).read_text("utf-8"), re.M)
+        assert found is not None, name
+        assert found[1] == VERSION, name
+
+
 def test_the_readme_names_the_clis_that_the_code_judges_by():
     readme = " ".join((TOP / "README.md").read_text("utf-8").split())
     assert f"Claude Code {dotted(FLOOR)} or newer" in readme
