@@ -120,6 +120,8 @@ build() {
         exit 1
     }
     mkdir -p "$out"
+    "$python" -I packaging/deb/inspection.py \
+        "$work/ocpd_${version}_$arch.deb" "$work/ocpctl_${version}_$arch.deb"
     for name in ocpd ocpctl; do
         mv "$work/${name}_${version}_$arch.deb" "$out/"
         "$python" -I packaging/deb/sbom.py --deb "$out/${name}_${version}_$arch.deb" \
