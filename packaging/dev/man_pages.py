@@ -77,9 +77,8 @@ names, else ~/.config/ocpd/ocpd.toml, else /etc/ocpd/ocpd.toml.
 .P
 A flag wins over a change by
 .BR "ocpctl settings" ,
-that over a variable, and a variable over this file. A value that does not
-fit, and a name that is no setting, stop the start with exit code 78 and a line that says what would
-fit.
+that over a variable, and a variable over this file. A value that does not fit, and a name that is
+no setting, stop the start with exit code 78 and a line that says what would fit.
 .P
 The file is read at the start and on SIGHUP
 .RB ( "systemctl reload ocpd" )."""

@@ -228,6 +228,22 @@ def test_the_pythons_of_the_package_are_those_of_its_wheels():
     assert "for abi in 3.11 3.12 3.13 3.14; do" in build
 
 
+def test_what_freezes_for_packages_is_what_developers_freeze_with():
+    read = _module("locked").read_lock
+    freeze, dev = (read(TOP / f"packaging/locks/{name}.lock") for name in ("freeze", "dev"))
+    shared = freeze.keys() & dev.keys()
+    assert {"pyinstaller", "setuptools"} <= shared
+    assert {name: freeze[name] for name in shared} == {name: dev[name] for name in shared}
+
+
+def test_no_file_of_the_packages_names_a_registry():
+    names = "|".join(("pypi\\.", "pythonhosted", "deb\\.debian\\."))
+    found = [path.name for path in DEBIAN.rglob("*") if path.is_file()]
+    assert "control" in found
+    named = [path for path in DEBIAN.rglob("*") if path.is_file() and re.search(names, _told(path))]
+    assert not named
+
+
 def test_every_lintian_override_says_why():
     for path in DEBIAN.glob("*.lintian-overrides"):
         lines = _told(path).splitlines()
