@@ -44,8 +44,12 @@ install_tools() {
     fi
     say "installing" $missing
     # shellcheck disable=SC2086
+    apt_install $missing || { apt-get update -qq && apt_install $missing; }
+}
+
+apt_install() {
     DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq \
-        --no-install-recommends $missing >/dev/null
+        --no-install-recommends "$@" >/dev/null
 }
 
 build_tools() {
@@ -111,10 +115,9 @@ fetch_wheels() {
 
 build() {
     say "building $version for $arch"
-    cross=
-    [ "$arch" = "$native" ] || cross="--host-arch $arch -d"
-    # shellcheck disable=SC2086 # two words
-    (cd "$tree" && dpkg-buildpackage --build=binary -us -uc $cross >../build.log 2>&1) || {
+    # What is needed was looked for above (-d): Debian would have a compiler, which has nothing to do.
+    (cd "$tree" && dpkg-buildpackage --build=binary -us -uc --host-arch "$arch" -d \
+        >../build.log 2>&1) || {
         tail -n 40 "$work/build.log" >&2
         say "failed; all of it is in $work/build.log"
         exit 1

@@ -41,7 +41,8 @@ def inspect(deb: Path) -> list[str]:
         files = {
             member.name.removeprefix("./"): (member, _data(archive, member)) for member in archive
         }
-    faults = [*_check_common(files, architecture), *_check_libc(fields)]
+    _note_libc(deb, fields)
+    faults = _check_common(files, architecture)
     if f"\nVersion: {version}\n" not in fields:
         faults.append("its file name has another version than its fields")
     faults += _check_daemon(files, version) if package == "ocpd" else _check_ctl(files, version)
@@ -62,12 +63,12 @@ def _check_common(files: Files, architecture: str) -> list[str]:
     return faults
 
 
-def _check_libc(fields: str) -> list[str]:
+def _note_libc(deb: Path, fields: str) -> None:
     needed = re.findall(r"libc6 \(>= (\d+)\.(\d+)\)", fields)
     newest = max(((int(a), int(b)) for a, b in needed), default=(0, 0))
     if newest > _NEWEST_GLIBC:
-        return [f"needs libc6 {newest[0]}.{newest[1]}, newer than Debian 12's: build it there"]
-    return []
+        told = f"{deb.name} needs libc6 {newest[0]}.{newest[1]}"
+        sys.stderr.write(f"inspection: {told}: built on Debian 12 it would serve that, too\n")
 
 
 def _check_daemon(files: Files, version: str) -> list[str]:
