@@ -42,7 +42,7 @@ def inspect(deb: Path) -> list[str]:
             member.name.removeprefix("./"): (member, _data(archive, member)) for member in archive
         }
     _note_libc(deb, fields)
-    faults = _check_common(files, architecture)
+    faults = [*_check_common(files, architecture), *_check_scripts(deb)]
     if f"\nVersion: {version}\n" not in fields:
         faults.append("its file name has another version than its fields")
     faults += _check_daemon(files, version) if package == "ocpd" else _check_ctl(files, version)
@@ -61,6 +61,13 @@ def _check_common(files: Files, architecture: str) -> list[str]:
             if machine != _MACHINES[architecture]:
                 faults.append(f"{name}: is not for {architecture}")
     return faults
+
+
+def _check_scripts(deb: Path) -> list[str]:
+    """An upgrade must not stop anything before it: sockets would refuse whoever comes meanwhile."""
+    with tarfile.open(fileobj=io.BytesIO(_run("dpkg-deb", "--ctrl-tarfile", str(deb)))) as archive:
+        first = [_data(archive, member) for member in archive if member.name == "./preinst"]
+    return ["preinst: stops units"] if any(b"deb-systemd-invoke" in text for text in first) else []
 
 
 def _note_libc(deb: Path, fields: str) -> None:
