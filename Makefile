@@ -48,11 +48,11 @@ floors: setup ## Does any room look up or sideways? (import-linter)
 
 docs: setup ## Write the generated pages again
 	@$(TOP) packaging/dev/write_docs.py
-	@$(PY) packaging/ocpctl/write_man.py
+	@$(PY) packaging/dev/write_man.py
 
 docs-check: setup ## Are the generated pages what the code says?
 	@$(TOP) packaging/dev/write_docs.py --check
-	@$(PY) packaging/ocpctl/write_man.py --check
+	@$(PY) packaging/dev/write_man.py --check
 
 ocpctl: setup ## Freeze ocpctl into dist/ocpctl/ocpctl, and try each of its commands
 	@sh packaging/ocpctl/build.sh

@@ -94,7 +94,7 @@ def _bash(words: list[Word]) -> str:
     nouns = " ".join(noun for noun, _, _ in TABLE)
     options = " ".join(name for name, _ in _GLOBAL)
     lines = [
-        "# bash completion for ocpctl; written by packaging/ocpctl/write_man.py",
+        "# bash completion for ocpctl; written by packaging/dev/write_man.py",
         "_ocpctl() {",
         "    local word=${COMP_WORDS[COMP_CWORD]} path= at=1 said",
         "    COMPREPLY=()",
@@ -138,7 +138,7 @@ def _bash(words: list[Word]) -> str:
 def _zsh(words: list[Word]) -> str:
     lines = [
         "#compdef ocpctl",
-        "# zsh completion for ocpctl; written by packaging/ocpctl/write_man.py",
+        "# zsh completion for ocpctl; written by packaging/dev/write_man.py",
         "_ocpctl() {",
         "    local -a said",
         "    local line= at=2",
@@ -199,7 +199,7 @@ def _quote(text: str) -> str:
 
 def _fish(words: list[Word]) -> str:
     lines = [
-        "# fish completion for ocpctl; written by packaging/ocpctl/write_man.py",
+        "# fish completion for ocpctl; written by packaging/dev/write_man.py",
         "complete -c ocpctl -f",
     ]
     fresh = "-n __fish_use_subcommand"

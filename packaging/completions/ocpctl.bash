@@ -1,4 +1,4 @@
-# bash completion for ocpctl; written by packaging/ocpctl/write_man.py
+# bash completion for ocpctl; written by packaging/dev/write_man.py
 _ocpctl() {
     local word=${COMP_WORDS[COMP_CWORD]} path= at=1 said
     COMPREPLY=()

@@ -1,4 +1,4 @@
-# fish completion for ocpctl; written by packaging/ocpctl/write_man.py
+# fish completion for ocpctl; written by packaging/dev/write_man.py
 complete -c ocpctl -f
 complete -c ocpctl -n __fish_use_subcommand -a usage -d 'what the plan has left, and what the models did'
 complete -c ocpctl -n __fish_use_subcommand -a status -d 'quick overview'

@@ -3,7 +3,7 @@
 What may live here: roff around what the table of settings says, and words that no table has.
 """
 
-from collections.abc import Iterable
+from roff import list_terms
 
 from ocpd.daemon.version import VERSION
 from ocpd.settings.knob import Knob, Type
@@ -104,19 +104,19 @@ def daemon_page() -> str:
         ".BR ocpd.toml (5)",
         "that is no secret is an option, too: maxQueue is",
         ".BR \\-\\-max\\-queue .",
-        *_terms((("--config FILE", "the settings file to read"), ("--version", "the version"))),
+        *list_terms((("--config FILE", "the settings file to read"), ("--version", "the version"))),
         ".SH SIGNALS",
-        *_terms(_SIGNALS),
+        *list_terms(_SIGNALS),
         ".SH EXIT STATUS",
-        *_terms(_EXIT),
+        *list_terms(_EXIT),
         ".SH FILES",
-        *_terms(_FILES),
+        *list_terms(_FILES),
         ".SH CREDENTIALS",
         "Each file in /etc/ocpd/credentials is a secret; a variable of the same meaning wins over",
         "it.",
         "After a change:",
         '.BR "systemctl restart ocpd" .',
-        *_terms(_CREDENTIALS),
+        *list_terms(_CREDENTIALS),
         ".SH SEE ALSO",
         ".BR ocpctl (1),",
         ".BR ocpd.toml (5),",
@@ -140,7 +140,7 @@ def settings_page() -> str:
     for knob in KNOBS:
         names = ", ".join((knob.variable, *knob.aliases))
         text = f"{knob.help} {_range(knob)} Variables: {names}."
-        lines += _terms(((knob.key, text),))
+        lines += list_terms(((knob.key, text),))
     lines += [
         ".SH EXAMPLE",
         ".nf",
@@ -163,16 +163,3 @@ def _range(knob: Knob) -> str:
     if knob.type in (Type.INTEGER, Type.NUMBER):
         return f"{told} Fits: {knob.low} to {knob.high}."
     return f"{told} Fits: {', '.join(knob.choices)}." if knob.choices else told
-
-
-def _terms(rows: Iterable[tuple[str, str]]) -> list[str]:
-    lines: list[str] = []
-    for term, text in rows:
-        lines += [".TP", f".B {_escape(term)}", _escape(text)]
-    return lines
-
-
-def _escape(text: str) -> str:
-    text = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
-    text = text.replace("'", "\\(aq").replace("~", "\\(ti").replace("`", "\\(ga")
-    return f"\\&{text}" if text.startswith(".") else text

@@ -15,7 +15,7 @@ FILES = {"bash": "ocpctl.bash", "zsh": "_ocpctl", "fish": "ocpctl.fish"}
 
 def test_the_shipped_pages_are_what_the_parsers_say():
     done = subprocess.run(
-        [sys.executable, "packaging/ocpctl/write_man.py", "--check"],
+        [sys.executable, "packaging/dev/write_man.py", "--check"],
         cwd=TOP,
         capture_output=True,
         text=True,

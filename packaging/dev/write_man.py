@@ -1,7 +1,7 @@
 """Writes ocpctl's man page and its completions, which its parsers know better.
 
-    python packaging/ocpctl/write_man.py            writes them
-    python packaging/ocpctl/write_man.py --check    compares them, exits 1 if one is stale
+    python packaging/dev/write_man.py            writes them
+    python packaging/dev/write_man.py --check    compares them, exits 1 if one is stale
 
 What may live here: roff around what ``ocpctl.cli`` and the parsers of its commands say.
 """
@@ -12,6 +12,8 @@ from pathlib import Path
 
 TOP = Path(__file__).parents[2]
 sys.path.insert(0, str(TOP))
+
+from roff import escape, list_terms  # noqa: E402
 
 from ocpctl.cli import GLOBAL_OPTIONS, load_command  # noqa: E402 - runs uninstalled
 from ocpctl.completions import Word, list_words, write_completion  # noqa: E402
@@ -57,7 +59,7 @@ _EXAMPLES = (
 def man_page() -> str:
     """Return ocpctl.1."""
     lines = [
-        '.\\" Written by packaging/ocpctl/write_man.py; change the code, not this page.',
+        '.\\" Written by packaging/dev/write_man.py; change the code, not this page.',
         f'.TH OCPCTL 1 "" "ocpctl {VERSION}" "User Commands"',
         ".SH NAME",
         "ocpctl \\- manage ocpd",
@@ -69,7 +71,7 @@ def man_page() -> str:
         ".B ocpctl",
         _INTRO,
         ".SH OPTIONS",
-        *_terms(GLOBAL_OPTIONS),
+        *list_terms(GLOBAL_OPTIONS),
         ".SH COMMANDS",
     ]
     for word in list_words():
@@ -83,11 +85,11 @@ def man_page() -> str:
         "The first of these sockets on which somebody listens is used. With",
         ".B \\-\\-instance",
         "NAME each folder is ocpd\\-NAME instead.",
-        *_terms(_SEARCH),
+        *list_terms(_SEARCH),
     ]
     for title, rows in sections:
-        lines += [f".SH {title}", *_terms(rows)]
-    lines += [".SH EXAMPLES", *_terms(_EXAMPLES), ".SH SEE ALSO", ".BR ocpd (8)"]
+        lines += [f".SH {title}", *list_terms(rows)]
+    lines += [".SH EXAMPLES", *list_terms(_EXAMPLES), ".SH SEE ALSO", ".BR ocpd (8)"]
     return "\n".join(lines) + "\n"
 
 
@@ -101,10 +103,12 @@ def _command(word: Word) -> list[str]:
     ]
     usage = " ".join((*word.path, *(_spell_usage(a) for a in _ordered(own))))
     text = f"{verb.summary[0].upper()}{verb.summary[1:]}. {verb.detail}".strip()
-    lines = [".TP", f".B ocpctl {_escape(usage)}", _escape(text)]
+    lines = [".TP", f".B ocpctl {escape(usage)}", escape(text)]
     if own:
         lines.append(".RS")
-        lines += _terms(tuple((_spell_name(action), action.help or "") for action in _ordered(own)))
+        lines += list_terms(
+            tuple((_spell_name(action), action.help or "") for action in _ordered(own))
+        )
         lines.append(".RE")
     return lines
 
@@ -126,19 +130,6 @@ def _spell_usage(action: Action) -> str:
         return f"[{_spell_name(action).rpartition(', ')[2]}]"
     many = f"{action.metavar} ..." if action.nargs == "*" else str(action.metavar)
     return f"[{many}]" if action.nargs in ("?", "*") else many
-
-
-def _terms(rows: tuple[tuple[str, str], ...]) -> list[str]:
-    lines: list[str] = []
-    for term, text in rows:
-        lines += [".TP", f".B {_escape(term)}", _escape(text)]
-    return lines
-
-
-def _escape(text: str) -> str:
-    text = text.replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
-    text = text.replace("'", "\\(aq").replace("~", "\\(ti").replace("`", "\\(ga")
-    return f"\\&{text}" if text.startswith(".") else text
 
 
 def pages() -> dict[Path, str]:
