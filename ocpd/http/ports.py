@@ -15,6 +15,9 @@ import msgspec
 
 _log = logging.getLogger("ocpd.http")
 
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What the system says of an address that this machine does not have, or of a family."""
+
 BACKLOG: Final = 512
 """Connections that may wait in the kernel to be accepted (Linux caps it at somaxconn)."""
 
@@ -59,7 +62,11 @@ class Target(msgspec.Struct, frozen=True):
 
 async def resolve(hosts: Sequence[str], port: int) -> list[Target]:
     """Return the addresses that ``hosts`` stand for, each once. Raises CannotBind for a name that
-    nobody knows."""
+    nobody knows.
+
+    Of a name with several addresses, those count that this machine has: localhost is often said to
+    be ::1, too, where there is no IPv6.
+    """
     found: dict[Target, None] = {}
     for host in hosts:
         try:
@@ -69,8 +76,24 @@ async def resolve(hosts: Sequence[str], port: int) -> list[Target]:
         except (OSError, UnicodeError) as error:
             # What is too long or too odd for a name is not even looked up.
             raise CannotBind((host, port), error) from error
-        found |= {Target(int(family), _plain(name)): None for family, _, _, _, name in told}
+        all_of_it = [Target(int(family), _plain(name)) for family, _, _, _, name in told]
+        found |= dict.fromkeys(_those_here(all_of_it))
     return list(found)
+
+
+def _those_here(targets: Sequence[Target]) -> Sequence[Target]:
+    # A single one is tried as it is: then there is an error to show.
+    if len(targets) == 1:
+        return targets
+    return [target for target in targets if _is_here(target)] or targets
+
+
+def _is_here(target: Target) -> bool:
+    try:
+        bind(target.at(0)).close()
+    except CannotBind as error:
+        return error.errno not in _NOT_HERE
+    return True
 
 
 def _plain(name: tuple[object, ...]) -> tuple[str | int, ...]:
@@ -86,7 +109,11 @@ def _refuse_both(target: Target, wanted: Sequence[Target]) -> None:
 
 def bind(target: Target) -> socket.socket:
     """Return a socket that listens on ``target``. Raises CannotBind."""
-    bound = socket.socket(target.family, socket.SOCK_STREAM)
+    try:
+        bound = socket.socket(target.family, socket.SOCK_STREAM)
+    except OSError as error:
+        # A system that was started without IPv6.
+        raise CannotBind(target.address, error) from error
     try:
         # Never SO_REUSEPORT: two daemons on one port would share the callers out between them.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

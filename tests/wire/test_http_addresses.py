@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from ocpd.http import ports
 from ocpd.http.listener import Server
 from ocpd.http.ports import CannotBind
 from tests.unit.http.stage import GET, LOOPS, Client, calling, hello, make_limits, run
@@ -104,6 +105,51 @@ def test_it_moves_between_one_address_and_all_on_the_same_port(loop_factory):
             await server.listen(["0.0.0.0"], port)
             assert await who_serves([HERE, THERE], port) == [HERE, THERE]
             await server.listen([HERE], port)
+            assert await who_serves([HERE, THERE], port) == [HERE]
+
+    run(main(), loop_factory)
+
+
+def without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system be one that was started without IPv6: names still have such addresses."""
+    make = socket.socket
+
+    def refuse(family=-1, *rest, **more):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return make(family, *rest, **more)
+
+    monkeypatch.setattr(ports.socket, "socket", refuse)
+
+
+async def name_with_both(*_: object, **__: object):
+    return [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", (HERE, 0)),
+    ]
+
+
+def test_a_name_means_those_of_its_addresses_that_this_machine_has(loop_factory, monkeypatch):
+    async def main():
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", name_with_both)
+        without_ipv6(monkeypatch)
+        async with Server(hello, make_limits()) as server:
+            ((host, _),) = await server.listen(["both"], 0)
+            assert host == HERE
+
+    run(main(), loop_factory)
+
+
+def test_a_family_that_the_system_does_not_have_is_refused_like_an_address(
+    loop_factory, monkeypatch
+):
+    async def main():
+        without_ipv6(monkeypatch)
+        async with Server(hello, make_limits()) as server:
+            ((_, port),) = await server.listen([HERE], 0)
+            with pytest.raises(CannotBind, match="not supported") as caught:
+                await server.listen([THERE, "::1"], port)
+            assert caught.value.address == ("::1", port)
             assert await who_serves([HERE, THERE], port) == [HERE]
 
     run(main(), loop_factory)
