@@ -9,6 +9,7 @@ import logging
 import os
 import ssl
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -53,7 +54,9 @@ class Identity:
     def context(self) -> ssl.SSLContext:
         """Return what the next caller is to be greeted with, after a look at the files."""
         stamp = _look(self._certificate, self._key)
-        if stamp != self._stamp:
+        # What could not be used is tried each time: the reason may lie elsewhere, as with too many
+        # open files, and go away without a trace in the files.
+        if stamp != self._stamp or self.problem:
             self._stamp = stamp
             self._renew()
         return self._context
@@ -62,8 +65,10 @@ class Identity:
         try:
             self._context = _load(self._certificate, self._key)
         except UnusablePair as error:
-            self.problem = f"{error}; the certificate that was read before goes on being used"
-            _log.error("certificate_not_renewed", extra={"reason": str(error)})
+            problem = f"{error}; the certificate that was read before goes on being used"
+            if problem != self.problem:
+                _log.error("certificate_not_renewed", extra={"reason": str(error)})
+            self.problem = problem
         else:
             self.problem = ""
             _log.info("certificate_renewed", extra={"file": self._certificate})
@@ -82,30 +87,35 @@ def _look(*paths: str) -> Stamp:
 
 
 def _load(certificate: str, key: str) -> ssl.SSLContext:
-    if _CERTIFICATE_MARK not in _read(CERTIFICATE, certificate):
-        raise UnusablePair(f"{CERTIFICATE}: {certificate}: there is no certificate in it (PEM)")
-    if _KEY_MARK not in _read(KEY, key, is_secret=True):
-        raise UnusablePair(f"{KEY}: {key}: there is no private key in it (PEM)")
+    with (
+        _opened(CERTIFICATE, certificate, _CERTIFICATE_MARK) as chain,
+        _opened(KEY, key, _KEY_MARK) as secret,
+    ):
+        context = _make_context()
+        try:
+            context.load_cert_chain(chain, secret, lambda: _refuse_to_ask(key))
+        except ssl.SSLError as error:
+            raise UnusablePair(_explain(error, certificate, key)) from error
+        except OSError as error:
+            raise UnusablePair(f"{CERTIFICATE}: {certificate}: {error.strerror}") from error
+    return context
+
+
+def _make_context() -> ssl.SSLContext:
     # Its defaults for servers are current; callers are not asked for certificates.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(["http/1.1"])
-
-    def refuse_to_ask() -> NoReturn:
-        # Without this OpenSSL would ask the terminal, and wait there.
-        raise UnusablePair(
-            f"{KEY}: {key}: it is encrypted, and nobody is there to be asked for its password; run:"
-            f" openssl pkey -in {key} -out NEW, and chmod 600 NEW"
-        )
-
-    try:
-        context.load_cert_chain(certificate, key, refuse_to_ask)
-    except ssl.SSLError as error:
-        raise UnusablePair(_explain(error, certificate, key)) from error
-    except OSError as error:
-        raise UnusablePair(f"{CERTIFICATE}: {certificate}: {error.strerror}") from error
     return context
+
+
+def _refuse_to_ask(key: str) -> NoReturn:
+    # Without this OpenSSL would ask the terminal, and wait there.
+    raise UnusablePair(
+        f"{KEY}: {key}: it is encrypted, and nobody is there to be asked for its password; run:"
+        f" openssl pkey -in {key} -out NEW, and chmod 600 NEW"
+    )
 
 
 def _explain(error: ssl.SSLError, certificate: str, key: str) -> str:
@@ -115,20 +125,33 @@ def _explain(error: ssl.SSLError, certificate: str, key: str) -> str:
     return f"{CERTIFICATE}, {KEY}: {certificate} and {key} cannot be used: {reason}"
 
 
-def _read(setting: str, path: str, *, is_secret: bool = False) -> bytes:
+@contextlib.contextmanager
+def _opened(setting: str, path: str, mark: bytes) -> Iterator[str]:
+    """Open a file, look at it, and yield a path of what is open: whatever is put in its place
+    meanwhile, what was looked at is what is used. Raises UnusablePair."""
     try:
         with open(path, "rb", opener=_open) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise UnusablePair(f"{setting}: {path}: it is no plain file")
-            if is_secret:
-                _check_closed(setting, path, found)
+            _check(setting, path, os.fstat(file.fileno()))
             data = file.read(LARGEST_BYTES + 1)
+            if len(data) > LARGEST_BYTES:
+                raise UnusablePair(f"{setting}: {path}: it has more than {LARGEST_BYTES} bytes")
+            if mark not in data:
+                what = "private key" if setting == KEY else "certificate"
+                raise UnusablePair(f"{setting}: {path}: there is no {what} in it (PEM)")
+            # Where a descriptor's path is a copy of it (macOS), that goes on where we are.
+            file.seek(0)
+            handle = f"/dev/fd/{file.fileno()}"
+            # A sandbox may have neither /dev/fd nor /proc.
+            yield handle if Path(handle).exists() else path
     except OSError as error:
         raise UnusablePair(f"{setting}: {path}: {error.strerror}") from error
-    if len(data) > LARGEST_BYTES:
-        raise UnusablePair(f"{setting}: {path}: it has more than {LARGEST_BYTES} bytes")
-    return data
+
+
+def _check(setting: str, path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise UnusablePair(f"{setting}: {path}: it is no plain file")
+    if setting == KEY:
+        _check_closed(setting, path, found)
 
 
 def _check_closed(setting: str, path: str, found: os.stat_result) -> None:

@@ -1,5 +1,6 @@
 """Promise: only a usable pair of files becomes an identity, and a renewed one is found."""
 
+import errno
 import os
 import ssl
 from pathlib import Path
@@ -69,6 +70,41 @@ def test_a_pair_that_does_not_fit_any_more_changes_nothing_and_is_logged_once(
     assert [record.message for record in caplog.records] == ["certificate_not_renewed"]
     assert identity.problem.startswith(f"tlsKey: {pair.key} is not the key of {pair.certificate}")
     authority.issue()
+    assert identity.context() is not before
+    assert identity.problem == ""
+
+
+def test_what_was_looked_at_is_what_is_used_whatever_is_put_in_its_place(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, other = authority.issue(), authority.issue("other")
+    load = ssl.SSLContext.load_cert_chain
+
+    def swap_first(context: ssl.SSLContext, *given: object) -> None:
+        other.key.chmod(0o666)
+        other.key.replace(pair.key)
+        load(context, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", swap_first)
+    identify(pair)
+
+
+def test_a_renewal_is_tried_again_when_it_was_not_the_files_fault(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    identity = identify(authority.issue())
+    before = identity.context()
+    authority.issue()
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(os, "open", refuse)
+        for _ in range(3):
+            assert identity.context() is before
+    assert "Too many open files" in identity.problem
+    assert len(caplog.records) == 1
     assert identity.context() is not before
     assert identity.problem == ""
 
