@@ -69,10 +69,14 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
         given = next((each for each in names if environ.get(each)), None)
         if given is not None:
             notes.append(f"the credential {path.name} has no effect: {given} wins")
-        elif lines := _read(path):
-            if len(lines) > 1 and name not in LISTS:
-                raise SettingsError(f"credential {path}: it has {len(lines)} lines; one is wanted")
-            variables[names[0]] = ",".join(lines)
+            continue
+        lines = _read(path)
+        if not lines:
+            # Whoever put it there means something to be closed.
+            raise SettingsError(f"credential {path}: it is empty; fill it, or remove it")
+        if len(lines) > 1 and name not in LISTS:
+            raise SettingsError(f"credential {path}: it has {len(lines)} lines; one is wanted")
+        variables[names[0]] = ",".join(lines)
     return Credentials(variables, tuple(notes))
 
 
@@ -101,7 +105,8 @@ def _read(path: Path) -> list[str]:
     if len(data) > LARGEST_BYTES or b"\0" in data:
         raise SettingsError(f"credential {path}: it is no text, or longer than {LARGEST_BYTES}")
     try:
-        text = data.decode()
+        # Editors of other systems put a mark at the beginning.
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         # Without the error: it would carry what is in the file.
         raise SettingsError(f"credential {path}: it is no text in UTF-8") from None

@@ -169,6 +169,9 @@ def _choose_mode(settings: Settings, *, has_keys: bool) -> AuthMode:
 
 def _read_keys(text: str) -> tuple[Shared, ...]:
     keys = tuple(dict.fromkeys(_split(text)))
+    if text and not keys:
+        # Taken for no list at all it would let everybody in.
+        raise SettingsError("sharedKeys: there is no key in it; write one, or unset it")
     for number, key in enumerate(keys, 1):
         # What no header can carry would lock its holder out without a word.
         if not _KEY.fullmatch(key):

@@ -67,9 +67,16 @@ def test_a_variable_that_is_set_wins(tmp_path: Path, name: str, variable: str) -
     assert found.notes == (f"the credential ocpd_{name} has no effect: {variable} wins",)
 
 
-def test_an_empty_file_is_none(tmp_path: Path) -> None:
-    write(tmp_path, "ocpd_admin-key", " \n")
-    assert read(tmp_path) == Credentials()
+@pytest.mark.parametrize("text", ["", " \n\r\n", "\ufeff"])
+def test_an_empty_file_ends_the_start_and_opens_no_door(tmp_path: Path, text: str) -> None:
+    # Taken for none it would make authMode none of what was meant to be shared.
+    path = write(tmp_path, "ocpd_api-keys", text)
+    assert refusal(tmp_path) == f"credential {path}: it is empty; fill it, or remove it"
+
+
+def test_marks_and_line_ends_of_other_systems_are_no_part_of_a_secret(tmp_path: Path) -> None:
+    write(tmp_path, "ocpd_admin-key", f"\ufeff{SECRET}\r\n")
+    assert read(tmp_path).variables == {"OCPD_ADMIN_KEY": SECRET}
 
 
 def test_a_name_that_means_nothing_is_told_if_it_is_meant_for_us(tmp_path: Path) -> None:

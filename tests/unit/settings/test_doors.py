@@ -58,6 +58,11 @@ def test_the_mode_follows_from_three_settings(
     assert found == expected
 
 
+@pytest.mark.parametrize("text", [",", " , "])
+def test_a_list_without_a_key_in_it_opens_no_door(text: str) -> None:
+    assert mode_of(shared_keys=text) == "sharedKeys"
+
+
 def test_every_shared_key_has_a_name_that_a_further_one_does_not_change() -> None:
     names = [s.name for s in read_doors(Settings(shared_keys=" a ,b,, a,c")).shared]
     assert names == ["shared", "shared-2", "shared-3"]
