@@ -238,7 +238,9 @@ def _dial(place: Place) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(PROMPT_S)
-        connection.connect(place.path)
+        # As ocpd spells one without a file, which only a socket unit makes.
+        is_abstract = place.path.startswith("@")
+        connection.connect("\0" + place.path[1:] if is_abstract else place.path)
     except BaseException:
         connection.close()
         raise

@@ -17,8 +17,8 @@ class Notifier:
     """Talks to the service manager that started us, if one did."""
 
     def __init__(self) -> None:
-        self.is_heard = bool(os.environ.get("NOTIFY_SOCKET"))
-        self._systemd = _connect() if self.is_heard else None
+        self._systemd = _connect() if os.environ.get("NOTIFY_SOCKET") else None
+        self.is_heard = self._systemd is not None
         self.watchdog_s = _read_watchdog() if self.is_heard else None
         """How often the manager wants to hear that we live, in seconds; None if it does not."""
         self._status = ""

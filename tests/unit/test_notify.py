@@ -92,9 +92,21 @@ def test_a_manager_that_has_no_time_holds_nobody_up(manager: socket.socket) -> N
 def test_a_manager_that_is_gone_is_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "none"))
     notifier = Notifier()
+    # Else nobody would hear anything: the person at the terminal is not greeted then.
+    assert not notifier.is_heard
     notifier.ready("a")
     notifier.alive("b")
     notifier.close()
+
+
+def test_a_manager_without_a_file_is_spoken_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(f"\0ocpd-notify-{os.getpid()}")
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@ocpd-notify-{os.getpid()}")
+        notifier = Notifier()
+        notifier.ready("a")
+        assert listening.recv(100) == b"READY=1\nSTATUS=a"
+        notifier.close()
 
 
 def test_without_a_manager_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

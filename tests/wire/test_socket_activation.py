@@ -89,6 +89,33 @@ def test_its_children_know_nothing_of_the_sockets(manager: Manager) -> None:
         caller.read_until(b"[DONE]")
 
 
+def test_several_ports_and_a_socket_without_a_file_are_all_served(
+    manager: Manager, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as second, socket.socket(socket.AF_UNIX) as bare:
+        bare.bind(f"\0ocpd-test-{os.getpid()}")
+        bare.listen()
+        with Ocpd(manager.environ, sockets=[manager.tcp, second, bare]) as ocpd:
+            door = f"@ocpd-test-{os.getpid()}"
+            assert f"--socket {door} status" in "\n".join(ocpd.greeting())
+            urls = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (manager.tcp, second)]
+            for each in (manager.tcp, second):
+                page = fetch(each.getsockname()[1], "GET", "/health")
+                assert page.json()["urls"] == urls
+            told = Operator(door, tmp_path).run("status")
+            assert all(url in told.stdout for url in urls), told
+
+
+def test_what_the_unit_leaves_out_is_opened_by_ocpd(manager: Manager, tmp_path: Path) -> None:
+    with Ocpd(manager.environ, sockets=[manager.tcp]) as ocpd:
+        assert ocpd.port == manager.port
+        told = Operator(manager.environ["OCPD_SOCKET"], tmp_path).run("status")
+        assert f":{manager.port}" in told.stdout
+    with Ocpd(manager.environ | {"OCPD_PORT": "0"}, sockets=[manager.unix]) as ocpd:
+        told = Operator(str(manager.path), tmp_path).run("status")
+        assert f":{ocpd.port}" in told.stdout
+
+
 def test_another_address_is_the_socket_unit_s_to_choose(manager: Manager, tmp_path: Path) -> None:
     with manager.start() as ocpd:
         assert ocpd.port == manager.port
