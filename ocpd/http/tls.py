@@ -23,6 +23,14 @@ _log = logging.getLogger("ocpd.http")
 PIECE: Final = 65_536
 """Bytes that are decrypted at once."""
 
+MOST_AT_ONCE: Final = 1_024
+"""Handshakes; each holds 40 KB. Whoever means it needs some milliseconds, so that the oldest is the
+one to go."""
+
+CHATTER: Final = 16_384
+"""Bytes that the protocol itself may say after the handshake. There is little to say; who asks for
+one new handshake after another (TLS 1.2) and reads no refusal would fill our memory."""
+
 _TOLD: Final = refusal(wants_tls()).body
 WRONG_SCHEME: Final = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
@@ -35,7 +43,8 @@ class Handshakes:
     """Those that are not done; ``is_over`` is set while there are none."""
 
     def __init__(self) -> None:
-        self._layers: set[TlsLayer] = set()
+        # In the order in which they came.
+        self._layers: dict[TlsLayer, None] = {}
         self.is_over = asyncio.Event()
         self.is_over.set()
 
@@ -43,13 +52,17 @@ class Handshakes:
         return len(self._layers)
 
     def enter(self, layer: "TlsLayer") -> None:
-        """Count ``layer`` in."""
-        self._layers.add(layer)
+        """Count ``layer`` in; if there are ``MOST_AT_ONCE``, drop the oldest."""
+        if len(self._layers) >= MOST_AT_ONCE:
+            oldest = next(iter(self._layers))
+            self.leave(oldest)
+            oldest.abort()
+        self._layers[layer] = None
         self.is_over.clear()
 
     def leave(self, layer: "TlsLayer") -> None:
         """Count ``layer`` out, if it is in."""
-        self._layers.discard(layer)
+        self._layers.pop(layer, None)
         if not self._layers:
             self.is_over.set()
 
@@ -84,6 +97,7 @@ class TlsLayer(asyncio.Transport, asyncio.Protocol):
         self._outgoing = ssl.MemoryBIO()
         self._above: asyncio.Protocol | None = None
         self._is_reading = True
+        self._chatter = 0
         # Our last word is said: nothing more is encrypted, and nothing is read.
         self._is_shut = False
 
@@ -212,11 +226,14 @@ class TlsLayer(asyncio.Transport, asyncio.Protocol):
     def _drop(self, error: ssl.SSLError) -> None:
         self._is_shut = True
         if error.reason == "HTTP_REQUEST":
+            # Not closed yet: the kernel would reset what still comes, and drop our words with it.
+            # The client's end, or the end of our patience, closes it.
             self._below.write(WRONG_SCHEME)
+            self._below.write_eof()
         else:
             # The alert that says why.
             self._flush()
-        self._below.close()
+            self._below.close()
         _log.debug("handshake_failed", extra={"reason": error.reason or str(error)})
 
     def _read(self) -> None:
@@ -237,7 +254,10 @@ class TlsLayer(asyncio.Transport, asyncio.Protocol):
                 return
             self._above.data_received(data)
         if not self._is_done():
-            # What the protocol itself has to say, keys for example.
+            # What the protocol itself has to say.
+            self._chatter += self._outgoing.pending
+            if self._chatter > CHATTER:
+                self.abort()
             self._flush()
 
     def _is_done(self) -> bool:

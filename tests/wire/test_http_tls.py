@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ocpd.http import farewell, listener
+from ocpd.http import farewell, listener, tls
 from ocpd.http.identity import Identity
 from ocpd.http.listener import Server
 from ocpd.http.message import Response
@@ -263,6 +263,42 @@ def test_plain_http_is_dropped_without_a_word_in_the_log(loop_factory, secured, 
     run(main(), loop_factory, debug=False)
     assert caplog.records == []
     assert capfd.readouterr().err == ""
+
+
+def test_plain_http_hears_it_also_while_it_sends(loop_factory, secured, monkeypatch):
+    # Closed at once, the kernel would reset what still comes, and the advice with it.
+    async def main():
+        async with secured(hello) as (server, port), calling(port) as client:
+            await client.send(b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 9000000\r\n\r\n")
+            for _ in range(30):
+                await client.send(b"x" * 100_000)
+                await breathe()
+            answer = await client.read_answer("POST")
+            assert (answer.status, b"HTTPS" in answer.body) == (400, True)
+            client.writer.write_eof()
+            await until(lambda: server.statistics().handshakes == 0)
+
+    run(main(), loop_factory)
+
+
+def test_of_too_many_at_the_handshake_the_oldest_goes(
+    loop_factory, authority, secured, monkeypatch
+):
+    monkeypatch.setattr(tls, "MOST_AT_ONCE", 3)
+
+    async def main():
+        async with secured(hello) as (server, port), contextlib.AsyncExitStack() as stack:
+            first = await stack.enter_async_context(calling(port))
+            for number in range(1, 4):
+                await until(lambda: server.statistics().handshakes == number)  # noqa: B023
+                await stack.enter_async_context(calling(port))
+            assert await first.read_end() == b""
+            assert server.statistics().handshakes == 3
+            async with calling(port, authority.trusting()) as client:
+                await client.send(GET)
+                assert (await client.read_answer()).body == b"/x"
+
+    run(main(), loop_factory)
 
 
 def test_a_handshake_that_never_ends_is_counted_and_bounded(loop_factory, secured):
