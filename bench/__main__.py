@@ -1,5 +1,5 @@
 """Run the benchmarks and print the tables: ``make bench``, about five minutes. ``make bench
-ARGS=admin`` runs one part: turn, conversations, queue, keys, tools or admin.
+ARGS=admin`` runs one part: turn, conversations, queue, keys, tools, tls or admin.
 
 (a) the CLI cold, spawned per request; (b) a new conversation through ocpd; (c) the upstream
 called directly. Rounds alternate, so that a slow minute of the machine hits all three.
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import admin, client, conversations, keys, queue, stage, tools
+from bench import admin, client, conversations, keys, queue, stage, tls, tools
 from bench.cold import cold
 from tests.kit.cli import find_real_cli
 
@@ -217,6 +217,7 @@ if __name__ == "__main__":
         "conversations": conversations.main,
         "keys": keys.main,
         "queue": queue.main,
+        "tls": tls.main,
         "tools": tools.main,
         "turn": main,
     }

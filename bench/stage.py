@@ -104,7 +104,7 @@ def daemon(upstream_url: str, *arguments: str, socket: str = "") -> Iterator[tup
             "OCPD_LOG_LEVEL": "warning",
         }
         argv = (sys.executable, "-m", "bench.daemon", "--port", "0", *arguments)
-        with started(*argv, announces=r"listens on http://127.0.0.1:(\d+)", env=env) as found:
+        with started(*argv, announces=r"listens on https?://127.0.0.1:(\d+)", env=env) as found:
             process, port = found
             yield process.pid, int(port)
 
