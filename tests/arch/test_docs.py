@@ -33,7 +33,7 @@ FILES = [
     for place in ("ocpd", "ocpctl", "tests", "bench", "packaging", "docs", ".ci")
     for path in sorted((TOP / place).rglob("*"))
     if path.is_file() and path.suffix not in {".lock", ".pyc"} and path.name != Path(__file__).name
-] + [path for path in sorted(TOP.iterdir()) if path.is_file()]
+] + [path for path in sorted(TOP.iterdir()) if path.is_file() and path.name != ".git"]
 
 
 def _read(path: Path) -> str:
