@@ -24,7 +24,7 @@ from ocpd.http.flow import Alarm, Flow
 from ocpd.http.guard import run_handler
 from ocpd.http.head import read_head
 from ocpd.http.message import Response, refusal
-from ocpd.http.peer import read_peer
+from ocpd.http.peer import Peer, read_peer
 from ocpd.http.phase import ENDING, MOVES, Phase
 from ocpd.http.refusals import body_too_slow, head_too_large, head_too_slow, not_http, stopping
 
@@ -93,8 +93,7 @@ class Connection(asyncio.Protocol):
     _flow: Flow
     _alarm: Alarm
     _farewell: Farewell
-    _peer: str
-    _uid: int | None
+    _peer: Peer
 
     def __init__(self, service: Service) -> None:
         # For the whole connection.
@@ -124,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._flow = Flow(self._transport)
         self._alarm = Alarm(asyncio.get_running_loop())
         self._farewell = Farewell(self._transport, self._flow, self._alarm)
-        self._peer, self._uid = read_peer(transport)
+        self._peer = read_peer(transport)
         self._service.enter(self)
         self._alarm.set(self._limits.header_timeout_s, self._give_up_head)
         if self._service.is_draining:
@@ -249,7 +248,7 @@ class Connection(asyncio.Protocol):
     def _begin_exchange(self, event: h11.Request) -> None:
         try:
             self._check_head_size()
-            request, declared = read_head(event, self._peer, self._uid)
+            request, declared = read_head(event, self._peer)
         except BadRequest as error:
             self._refuse(error, is_head=event.method == b"HEAD")
             return

@@ -7,12 +7,13 @@ import h11
 
 from ocpd.errors import BadRequest
 from ocpd.http.message import Headers, Request
+from ocpd.http.peer import Peer
 from ocpd.http.router import normalise_path
 
 _VERSIONS = {b"1.0": "1.0", b"1.1": "1.1"}
 
 
-def read_head(event: h11.Request, peer: str, uid: int | None = None) -> tuple[Request, int | None]:
+def read_head(event: h11.Request, peer: Peer) -> tuple[Request, int | None]:
     """Return the request, and the declared length of its body in bytes (None: chunked).
 
     Raises BadRequest (400) for a path that cannot be, for another version of HTTP (the preface
@@ -26,7 +27,17 @@ def read_head(event: h11.Request, peer: str, uid: int | None = None) -> tuple[Re
     target = event.target.decode("ascii")
     path, query = normalise_path(target)
     method = event.method.decode("ascii")
-    request = Request(method, target, path, query, Headers(headers), version, peer, uid)
+    request = Request(
+        method,
+        target,
+        path,
+        query,
+        Headers(headers),
+        version,
+        peer.address,
+        peer.uid,
+        peer.is_secured,
+    )
     return request, declared
 
 

@@ -102,7 +102,9 @@ def check_origin(request: Request, allowed: Collection[str] = ()) -> None:
     if not origins:
         return
     host = _read_host(request).lower()
-    own = (f"http://{host}", f"https://{host}")
+    # Without TLS of ours a proxy may have spoken it. With it nobody has a page from us without, but
+    # whoever sits in between can make one.
+    own = (f"https://{host}",) if request.is_secured else (f"http://{host}", f"https://{host}")
     for origin in origins:
         is_known = origin.lower() in own or origin.lower() in allowed
         if not is_known or origin != origins[0]:

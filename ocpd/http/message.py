@@ -63,7 +63,8 @@ class Request(msgspec.Struct, frozen=True):
     ``target`` is what the client wrote; ``path`` is its path, percent-decoded and normalised;
     ``query`` is the rest behind the question mark, still encoded. ``version`` is "1.0" or "1.1".
     ``peer`` is the address of the other end, without the port. ``uid`` is set exactly for requests
-    over a Unix socket: the user at the other end, as the kernel says.
+    over a Unix socket: the user at the other end, as the kernel says. ``is_secured``: it came over
+    TLS that ends here.
     """
 
     method: str
@@ -74,6 +75,7 @@ class Request(msgspec.Struct, frozen=True):
     version: str
     peer: str
     uid: int | None = None
+    is_secured: bool = False
 
 
 class Response(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ import asyncio
 import socket
 import struct
 
+import msgspec
+
 _UCRED = struct.Struct("3i")
 """Linux, socket(7): pid, uid, gid."""
 
@@ -20,16 +22,26 @@ NOBODY = -1
 """The uid of a peer the kernel would not name: equal to no user's."""
 
 
-def read_peer(transport: asyncio.BaseTransport) -> tuple[str, int | None]:
-    """Return the address of the other end ("" on a Unix socket) and its uid (None on TCP)."""
+class Peer(msgspec.Struct, frozen=True):
+    """The other end: its address ("" on a Unix socket), its uid (None on TCP), and whether it
+    speaks TLS."""
+
+    address: str
+    uid: int | None = None
+    is_secured: bool = False
+
+
+def read_peer(transport: asyncio.BaseTransport) -> Peer:
+    """Return who is on the other end of ``transport``."""
     connected = transport.get_extra_info("socket")
     if connected is not None and connected.family == socket.AF_UNIX:
         try:
-            return "", peer_uid(connected)
+            return Peer("", peer_uid(connected))
         except OSError:
-            return "", NOBODY
+            return Peer("", NOBODY)
     name = transport.get_extra_info("peername")
-    return str(name[0]) if name else "", None
+    is_secured = transport.get_extra_info("ssl_object") is not None
+    return Peer(str(name[0]) if name else "", is_secured=is_secured)
 
 
 def peer_uid(connected: socket.socket) -> int | None:

@@ -120,7 +120,12 @@ def test_plain_http_is_told_what_to_write(stage: Stage) -> None:
 
 def test_its_own_pages_may_ask_and_foreign_ones_may_not(stage: Stage, authority: Authority) -> None:
     port = stage.daemon.port
-    for origin, status in ((f"https://127.0.0.1:{port}", 200), ("https://evil.example", 403)):
+    for origin, status in (
+        (f"https://127.0.0.1:{port}", 200),
+        ("https://evil.example", 403),
+        # Whoever sits between can make one of these; no page of ours begins so.
+        (f"http://127.0.0.1:{port}", 403),
+    ):
         assert fetch(port, authority, Origin=origin).status == status
     assert fetch(port, authority, Host="evil.example").status == 403
 

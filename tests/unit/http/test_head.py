@@ -5,6 +5,7 @@ import pytest
 
 from ocpd.errors import BadRequest
 from ocpd.http.head import read_head
+from ocpd.http.peer import Peer
 
 
 def parse(raw: bytes) -> h11.Request:
@@ -17,7 +18,7 @@ def parse(raw: bytes) -> h11.Request:
 
 def test_a_head_becomes_a_request():
     event = parse(b"GET //v1/a%20b/?q=%41 HTTP/1.1\r\nHost: here\r\nX-Y: z\r\n\r\n")
-    request, declared = read_head(event, "::1")
+    request, declared = read_head(event, Peer("::1"))
     assert (request.method, request.version, request.peer) == ("GET", "1.1", "::1")
     assert (request.path, request.query) == ("/v1/a b", "q=%41")
     assert request.target == "//v1/a%20b/?q=%41"
@@ -31,7 +32,7 @@ def test_a_head_becomes_a_request():
 )
 def test_the_length_of_the_body_is_known_or_chunked(framing, declared):
     event = parse(b"POST / HTTP/1.1\r\nhost: a\r\n" + framing + b"\r\n\r\n")
-    assert read_head(event, "")[1] == declared
+    assert read_head(event, Peer(""))[1] == declared
 
 
 @pytest.mark.parametrize(
@@ -45,5 +46,5 @@ def test_the_length_of_the_body_is_known_or_chunked(framing, declared):
 )
 def test_what_cannot_be_answered_is_a_bad_request(raw):
     with pytest.raises(BadRequest) as caught:
-        read_head(parse(raw), "")
+        read_head(parse(raw), Peer(""))
     assert caught.value.status == 400

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from ocpd.http.peer import NOBODY, peer_uid, read_peer
+from ocpd.http.peer import NOBODY, Peer, peer_uid, read_peer
 
 
 class Transport:
@@ -13,14 +13,14 @@ class Transport:
         self._told = {"socket": connected, "peername": peername}
 
     def get_extra_info(self, name: str) -> object:
-        return self._told[name]
+        return self._told.get(name)
 
 
 def test_a_unix_peer_has_a_uid_and_no_address() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert peer_uid(ours) == os.geteuid()
-        assert read_peer(Transport(ours, "")) == ("", os.geteuid())  # type: ignore[arg-type]
+        assert read_peer(Transport(ours, "")) == Peer("", os.geteuid())  # type: ignore[arg-type]
 
 
 def test_a_tcp_peer_has_an_address_and_no_uid() -> None:
@@ -30,7 +30,7 @@ def test_a_tcp_peer_has_an_address_and_no_uid() -> None:
     ):
         assert peer_uid(client) is None
         told = read_peer(Transport(client, ("127.0.0.1", 5)))  # type: ignore[arg-type]
-        assert told == ("127.0.0.1", None)
+        assert told == Peer("127.0.0.1", None)
 
 
 def test_a_peer_that_the_kernel_does_not_name_is_nobody_and_not_the_owner() -> None:
@@ -38,8 +38,8 @@ def test_a_peer_that_the_kernel_does_not_name_is_nobody_and_not_the_owner() -> N
     theirs.close()
     ours.close()
     # A closed socket answers no question.
-    assert read_peer(Transport(ours)) == ("", NOBODY)  # type: ignore[arg-type]
+    assert read_peer(Transport(ours)) == Peer("", NOBODY)  # type: ignore[arg-type]
 
 
 def test_a_connection_that_is_gone_has_neither() -> None:
-    assert read_peer(Transport(None)) == ("", None)  # type: ignore[arg-type]
+    assert read_peer(Transport(None)) == Peer("", None)  # type: ignore[arg-type]
