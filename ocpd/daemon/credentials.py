@@ -70,13 +70,11 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
         if given is not None:
             notes.append(f"the credential {path.name} has no effect: {given} wins")
             continue
-        lines = _read(path)
-        if not lines:
-            # Whoever put it there means something to be closed.
-            raise SettingsError(f"credential {path}: it is empty; fill it, or remove it")
-        if len(lines) > 1 and name not in LISTS:
-            raise SettingsError(f"credential {path}: it has {len(lines)} lines; one is wanted")
-        variables[names[0]] = ",".join(lines)
+        if names[0] in variables:
+            raise SettingsError(
+                f"credentials {name} and {PREFIX}{name} mean the same; remove one of them"
+            )
+        variables[names[0]] = ",".join(_read_lines(path, is_list=name in LISTS))
     return Credentials(variables, tuple(notes))
 
 
@@ -84,18 +82,36 @@ def _list_files(directory: str) -> list[Path]:
     if not directory:
         return []
     try:
-        return sorted(each for each in Path(directory).iterdir() if each.is_file())
+        if Path(directory).stat().st_mode & stat.S_IWOTH:
+            raise SettingsError(
+                f"{DIRECTORY_VARIABLE}: {directory}: anybody may write to it; run: chmod 700"
+                f" {directory}"
+            )
+        return sorted(Path(directory).iterdir())
     except FileNotFoundError:
         return []
     except OSError as error:
         raise SettingsError(f"{DIRECTORY_VARIABLE}: {directory}: {error.strerror}") from error
 
 
+def _read_lines(path: Path, *, is_list: bool) -> list[str]:
+    """The lines of a file, without those that are blank: one, or several of a list."""
+    lines = _read(path)
+    if not lines:
+        # Whoever put it there means something to be closed.
+        raise SettingsError(f"credential {path}: it is empty; fill it, or remove it")
+    if len(lines) > 1 and not is_list:
+        raise SettingsError(f"credential {path}: it has {len(lines)} lines; one is wanted")
+    return lines
+
+
 def _read(path: Path) -> list[str]:
-    """The lines of a file, without those that are blank."""
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_mode & stat.S_IRWXO:
+        with open(path, "rb", opener=_open) as file:
+            mode = os.fstat(file.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise SettingsError(f"credential {path}: it is no plain file")
+            if mode & stat.S_IRWXO:
                 raise SettingsError(
                     f"credential {path}: it is open to others than its owner; run: chmod 400 {path}"
                 )
@@ -111,3 +127,8 @@ def _read(path: Path) -> list[str]:
         # Without the error: it would carry what is in the file.
         raise SettingsError(f"credential {path}: it is no text in UTF-8") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _open(path: str, flags: int) -> int:
+    # Not to wait for a writer, should it be a pipe.
+    return os.open(path, flags | os.O_NONBLOCK)

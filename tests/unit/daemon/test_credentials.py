@@ -74,6 +74,31 @@ def test_an_empty_file_ends_the_start_and_opens_no_door(tmp_path: Path, text: st
     assert refusal(tmp_path) == f"credential {path}: it is empty; fill it, or remove it"
 
 
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link to nothing"])
+def test_what_has_a_name_of_ours_and_is_no_file_ends_the_start(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "ocpd_api-keys"
+    match kind:
+        case "pipe":
+            os.mkfifo(path, 0o600)
+        case "folder":
+            path.mkdir()
+        case _:
+            path.symlink_to(tmp_path / "none")
+    assert refusal(tmp_path).startswith(f"credential {path}: ")
+
+
+def test_the_same_secret_under_two_names_is_refused(tmp_path: Path) -> None:
+    for name in ("api-keys", "ocpd_api-keys"):
+        write(tmp_path, name)
+    assert "credentials api-keys and ocpd_api-keys mean the same" in refusal(tmp_path)
+
+
+def test_a_directory_that_anybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "ocpd_admin-key")
+    tmp_path.chmod(0o777)
+    assert refusal(tmp_path).endswith(f"anybody may write to it; run: chmod 700 {tmp_path}")
+
+
 def test_marks_and_line_ends_of_other_systems_are_no_part_of_a_secret(tmp_path: Path) -> None:
     write(tmp_path, "ocpd_admin-key", f"\ufeff{SECRET}\r\n")
     assert read(tmp_path).variables == {"OCPD_ADMIN_KEY": SECRET}
