@@ -11,6 +11,10 @@ from ocpd.settings.knob import Knob
 
 ORIGIN = "systemd's socket unit"
 
+_LOCALHOST = "localhost"
+_LOOPBACK = ("127.0.0.1", "::1")
+"""What that stands for. A unit takes addresses only."""
+
 
 class SocketUnit(msgspec.Struct, frozen=True):
     """The unit's name, the addresses that it listens on, and the Unix socket if it has one."""
@@ -35,7 +39,8 @@ class SocketUnit(msgspec.Struct, frozen=True):
         if knob.key == "port":
             return all(value == port for _, port in self.addresses)
         wanted = {_plain(host) for host in str(value).split(",")}
-        return wanted == {_plain(host) for host, _ in self.addresses}
+        found = {_plain(host) for host, _ in self.addresses}
+        return wanted == found or (wanted == {_LOCALHOST} and found <= set(_LOOPBACK))
 
     def refusal(self, knob: Knob, value: object, origin: str) -> str:
         """Say why ``value`` cannot be, and how to have it."""
@@ -44,7 +49,7 @@ class SocketUnit(msgspec.Struct, frozen=True):
         if knob.key == "port":
             port = value
         else:
-            hosts = str(value).split(",")
+            hosts = [_LOOPBACK[0] if host == _LOCALHOST else host for host in str(value).split(",")]
         wanted = dict.fromkeys(
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts
         )

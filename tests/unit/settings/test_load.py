@@ -452,6 +452,16 @@ def test_who_says_the_same_as_the_socket_unit_is_not_in_its_way() -> None:
     assert load_settings({"port": "4000"}, environ, unit=UNIT).settings.port == 4000
 
 
+def test_localhost_is_what_the_socket_unit_has_of_it() -> None:
+    environ = {"OCPD_BIND": "localhost"}
+    for unit in (UNIT, SocketUnit("ocpd.socket", (("127.0.0.1", 4000),))):
+        assert load_settings({}, environ, unit=unit).settings.port == 4000
+    afar = SocketUnit("ocpd.socket", (("192.0.2.1", 4000),))
+    # A unit takes addresses only.
+    with pytest.raises(SettingsError, match=r"ListenStream=127\.0\.0\.1:4000; then"):
+        load_settings({}, environ, unit=afar)
+
+
 @pytest.mark.parametrize(
     ("argv", "environ", "file", "named"),
     [
