@@ -135,15 +135,20 @@ class Ports:
     def __init__(self, greet: Callable[[], asyncio.Protocol]) -> None:
         self._greet = greet
         self._open: dict[Target, asyncio.Server] = {}
+        self._is_closed = False
 
     async def change(self, hosts: Sequence[str], port: int) -> tuple[Address, ...]:
         """Listen on ``hosts`` and nothing else; port 0 is one of the system's choice, the same for
         all. Returns what is bound. Raises CannotBind, and then all is as it was."""
+        targets = await resolve(hosts, port)
+        if self._is_closed:
+            # A reload while the last turns run: nobody new is to come in.
+            raise CannotBind((hosts[0], port), OSError(errno.ESHUTDOWN, "ocpd is stopping"))
         fresh: dict[Target, socket.socket] = {}
         released: list[Target] = []
         wanted: list[Target] = []
         try:
-            for target in await resolve(hosts, port):
+            for target in targets:
                 chosen = target.at(port or (wanted[0].address[1] if wanted else 0))
                 _refuse_both(chosen, wanted)
                 if chosen not in self._open:
@@ -162,7 +167,8 @@ class Ports:
         return tuple(target.address for target in wanted)
 
     def close(self) -> None:
-        """Accept nobody any more. Safe to call twice."""
+        """Accept nobody any more, here or elsewhere. Safe to call twice."""
+        self._is_closed = True
         for server in self._open.values():
             server.close()
         self._open.clear()

@@ -171,6 +171,18 @@ def test_an_address_that_cannot_be_had_keeps_all_as_it_was(loop_factory, wanted)
     run(main(), loop_factory)
 
 
+def test_who_stops_accepting_takes_no_other_address_either(loop_factory):
+    async def main():
+        async with Server(hello, make_limits()) as server:
+            ((_, port),) = await server.listen([HERE], 0)
+            server.stop_accepting()
+            with pytest.raises(CannotBind, match="stopping"):
+                await server.listen([THERE], port)
+            assert await who_serves([HERE, THERE], port) == []
+
+    run(main(), loop_factory)
+
+
 def test_one_address_and_all_of_them_are_not_both_to_be_had(loop_factory):
     async def main():
         async with Server(hello, make_limits()) as server:
