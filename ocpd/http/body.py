@@ -13,6 +13,9 @@ from ocpd.http.refusals import body_too_large
 UNREAD_HIGH: Final = 262_144
 """Bytes: the connection stops reading when more than this waits for a handler to want it."""
 
+PIECES_AT_ONCE: Final = 500
+"""Pieces that are taken in before others have their turn. In tiny chunks each byte is one."""
+
 REST_LOW: Final = 65_536
 """Bytes: a body whose rest is at most this long is read to its end to keep the connection."""
 

@@ -17,7 +17,7 @@ import msgspec
 from ocpd.aio import Nursery
 from ocpd.errors import BadRequest
 from ocpd.http.answer import Answers, Letterhead
-from ocpd.http.body import Body
+from ocpd.http.body import PIECES_AT_ONCE, Body
 from ocpd.http.exchange import Exchange, Handler, State
 from ocpd.http.farewell import Farewell
 from ocpd.http.flow import Alarm, Flow
@@ -186,7 +186,9 @@ class Connection(asyncio.Protocol):
             self._alarm.set(AHEAD_S, self.shut)
 
     def _parse(self) -> None:
-        while self._phase not in ENDING:
+        for _ in range(PIECES_AT_ONCE):
+            if self._phase in ENDING:
+                return
             try:
                 event = self._h11.next_event()
             except h11.RemoteProtocolError as error:
@@ -202,6 +204,12 @@ class Connection(asyncio.Protocol):
             else:
                 self._expect_more()
                 return
+        self._flow.pause_reading()
+        asyncio.get_running_loop().call_soon(self._parse_on)
+
+    def _parse_on(self) -> None:
+        if self._phase in (Phase.EXCHANGE, Phase.REST) and not self._body.is_complete:
+            self._parse()
 
     def _expect_more(self) -> None:
         if self._phase is Phase.EXCHANGE and self._body.is_overfull:

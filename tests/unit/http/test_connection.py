@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ocpd.http.body import UNREAD_HIGH
+from ocpd.http.body import PIECES_AT_ONCE, UNREAD_HIGH
 from ocpd.http.connection import AHEAD_HIGH, KNOCK_S, REST_S, Limits
 from ocpd.http.message import Response
 from tests.unit.http.stage import GET, LONG_S, Stage, breathe, echo, hello, make_limits, run
@@ -125,6 +125,49 @@ def test_a_body_nobody_reads_is_bounded_and_comes_when_it_is_wanted():
             stage.feed(b"x" * (total - fed))
             sent = await stage.settle()
             assert len(sent.partition(b"\r\n\r\n")[2]) == total
+
+    run(main())
+
+
+def test_a_body_in_tiny_chunks_lets_others_have_their_turn():
+    # Each chunk costs as much as a large one, and one look at the socket brings 40,000 of them.
+    async def main():
+        turns = 0
+
+        async def others():
+            nonlocal turns
+            loop = asyncio.get_running_loop()
+            while True:
+                turn = loop.create_future()
+                loop.call_soon(turn.set_result, None)
+                await turn
+                turns += 1
+
+        async with Stage(echo) as stage:
+            count = 20 * PIECES_AT_ONCE
+            neighbour = stage.nursery.spawn(others(), "others")
+            stage.feed(b"POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            stage.feed(b"1\r\nx\r\n" * count + b"0\r\n\r\n" + GET.replace(b"GET", b"PUT"))
+            assert turns == 0
+            while statuses(bytes(stage.transport.written)) != [200, 200]:
+                await breathe()
+            assert turns >= 10
+            assert b"x" * count in stage.transport.written
+            assert stage.transport.is_reading_on
+            neighbour.cancel()
+
+    run(main())
+
+
+def test_a_client_that_leaves_amid_his_tiny_chunks_is_forgotten():
+    async def main():
+        async with Stage(echo) as stage:
+            stage.feed(b"POST /x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            stage.feed(b"1\r\nx\r\n" * (3 * PIECES_AT_ONCE))
+            stage.lose()
+            await stage.settle()
+            await breathe()
+            assert not stage.transport.written
 
     run(main())
 
