@@ -9,10 +9,11 @@ no common version, no patience) is dropped, and hardly logged: a port scan must 
 
 import asyncio
 import contextlib
+import enum
 import logging
 import ssl
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, assert_never, cast
 
 from ocpd.http.identity import Identity
 from ocpd.http.message import refusal
@@ -21,15 +22,18 @@ from ocpd.http.refusals import wants_tls
 _log = logging.getLogger("ocpd.http")
 
 PIECE: Final = 65_536
-"""Bytes that are decrypted at once."""
+"""Bytes that are decrypted and passed on at once."""
+
+RECORDS_AT_ONCE: Final = 500
+"""Records that are decrypted before others have their turn, if there is so little in them."""
 
 MOST_AT_ONCE: Final = 1_024
 """Handshakes; each holds 40 KB. Whoever means it needs some milliseconds, so that the oldest is the
 one to go."""
 
 CHATTER: Final = 16_384
-"""Bytes that the protocol itself may say after the handshake. There is little to say; who asks for
-one new handshake after another (TLS 1.2) and reads no refusal would fill our memory."""
+"""Bytes that the protocol itself may say after the handshake: new keys now and then. Who asks for
+them without end (or in TLS 1.2 for handshakes), and reads no answer, would fill our memory."""
 
 _TOLD: Final = refusal(wants_tls()).body
 WRONG_SCHEME: Final = (
@@ -70,6 +74,16 @@ class Handshakes:
         """Drop everybody who is at it."""
         for layer in list(self._layers):
             layer.abort()
+
+
+class Rest(enum.Enum):
+    """What is behind the bytes that were decrypted."""
+
+    MORE = "more"
+    LATER = "more, in many records"
+    NONE = "nothing yet"
+    GOODBYE = "the client's last word"
+    NONSENSE = "nonsense"
 
 
 class TlsLayer(asyncio.Transport, asyncio.Protocol):
@@ -237,22 +251,55 @@ class TlsLayer(asyncio.Transport, asyncio.Protocol):
         _log.debug("handshake_failed", extra={"reason": error.reason or str(error)})
 
     def _read(self) -> None:
-        while self._above is not None and self._is_reading and not self._is_done():
+        rest = Rest.MORE
+        while rest is Rest.MORE and self._above is not None and self._can_read():
+            data, rest = self._decrypt()
+            if data:
+                self._above.data_received(data)
+            match rest:
+                case Rest.MORE | Rest.NONE:
+                    pass
+                case Rest.LATER:
+                    self._below.pause_reading()
+                    asyncio.get_running_loop().call_soon(self._read_on)
+                case Rest.GOODBYE:
+                    # A connection that is left in between has none.
+                    self._above.eof_received()
+                    self.close()
+                case Rest.NONSENSE:
+                    # Not what we agreed on: somebody meddled, or is broken.
+                    self._flush()
+                    self.abort()
+                case _:
+                    assert_never(rest)
+        self._answer_for_itself()
+
+    def _read_on(self) -> None:
+        if self._can_read():
+            self._below.resume_reading()
+            self._read()
+
+    def _can_read(self) -> bool:
+        return self._is_reading and not self._is_done()
+
+    def _decrypt(self) -> tuple[bytes, Rest]:
+        """Return what came, as one piece, and what is behind it."""
+        found = bytearray()
+        for _ in range(RECORDS_AT_ONCE):
             try:
                 data = self._tls.read(PIECE)
             except ssl.SSLWantReadError:
-                break
+                return bytes(found), Rest.NONE
             except ssl.SSLError:
-                # Not what we agreed on: somebody meddled, or is broken.
-                self._flush()
-                self.abort()
-                return
+                return bytes(found), Rest.NONSENSE
             if not data:
-                # The client's goodbye; a connection that is left in between has none.
-                self._above.eof_received()
-                self.close()
-                return
-            self._above.data_received(data)
+                return bytes(found), Rest.GOODBYE
+            found += data
+            if len(found) >= PIECE:
+                return bytes(found), Rest.MORE
+        return bytes(found), Rest.LATER
+
+    def _answer_for_itself(self) -> None:
         if not self._is_done():
             # What the protocol itself has to say.
             self._chatter += self._outgoing.pending
