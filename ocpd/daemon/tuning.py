@@ -5,7 +5,7 @@ What may live here: translations; every room sees only what is its own.
 
 from ocpd.dispatch.gate import AnonymousQuota
 from ocpd.dispatch.job import TimeLimits
-from ocpd.http.connection import Limits
+from ocpd.http.service import Limits
 from ocpd.pool.fleet import PoolLimits
 from ocpd.pool.footprint import half_of_ram_mb
 from ocpd.sched.planguard import Mode, Rules, StopAt

@@ -12,13 +12,11 @@ from collections.abc import Sequence
 from typing import Final, cast
 
 import h11
-import msgspec
 
-from ocpd.aio import Nursery
 from ocpd.errors import BadRequest
-from ocpd.http.answer import Answers, Letterhead
+from ocpd.http.answer import Answers
 from ocpd.http.body import PIECES_AT_ONCE, Body
-from ocpd.http.exchange import Exchange, Handler, State
+from ocpd.http.exchange import Exchange, State
 from ocpd.http.farewell import Farewell
 from ocpd.http.flow import Alarm, Flow
 from ocpd.http.guard import run_handler
@@ -27,6 +25,7 @@ from ocpd.http.message import Response, refusal
 from ocpd.http.peer import Peer, read_peer
 from ocpd.http.phase import ENDING, MOVES, Phase
 from ocpd.http.refusals import body_too_slow, head_too_large, head_too_slow, not_http, stopping
+from ocpd.http.service import Service
 
 AHEAD_HIGH: Final = 65_536
 """Bytes: the connection stops reading when a client has sent more than this ahead."""
@@ -44,45 +43,6 @@ know yet that it does, and would see his connection closed without a word."""
 
 REST_S: Final = 5.0
 """Seconds: how long the short rest of a body may take that no handler wanted."""
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What a client may take: seconds and bytes. ``max_body_bytes`` is for handlers to pass to
-    ``Exchange.read_body``; the others are kept here."""
-
-    header_timeout_s: float
-    body_timeout_s: float
-    idle_timeout_s: float
-    max_body_bytes: int
-    max_header_bytes: int = 65_536
-
-
-class Service:
-    """What all connections of one server share."""
-
-    def __init__(
-        self, handler: Handler, limits: Limits, letterhead: Letterhead, nursery: Nursery
-    ) -> None:
-        self.handler = handler
-        self.limits = limits
-        self.letterhead = letterhead
-        self.nursery = nursery
-        self.connections: set[Connection] = set()
-        self.is_draining = False
-        self.served = 0
-        self.is_empty = asyncio.Event()
-        self.is_empty.set()
-
-    def enter(self, connection: "Connection") -> None:
-        """Count ``connection`` in."""
-        self.connections.add(connection)
-        self.is_empty.clear()
-
-    def leave(self, connection: "Connection") -> None:
-        """Count ``connection`` out."""
-        self.connections.discard(connection)
-        if not self.connections:
-            self.is_empty.set()
 
 
 class Connection(asyncio.Protocol):

@@ -15,10 +15,11 @@ import msgspec
 
 from ocpd.aio import Nursery
 from ocpd.http.answer import Letterhead
-from ocpd.http.connection import KNOCK_S, Connection, Limits, Service
+from ocpd.http.connection import KNOCK_S, Connection
 from ocpd.http.exchange import Handler
 from ocpd.http.identity import Identity
 from ocpd.http.ports import BACKLOG, Address, Ports
+from ocpd.http.service import Limits, Service
 from ocpd.http.tls import Handshakes, TlsLayer
 from ocpd.http.unix import Bound, bind_unix
 

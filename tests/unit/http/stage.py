@@ -14,13 +14,14 @@ import uvloop
 
 from ocpd.aio import Nursery
 from ocpd.http.answer import Letterhead
-from ocpd.http.connection import Connection, Limits, Service
+from ocpd.http.connection import Connection
 from ocpd.http.exchange import Exchange, Handler
 from ocpd.http.farewell import Farewell
 from ocpd.http.flow import Alarm
 from ocpd.http.identity import Identity
 from ocpd.http.listener import Server
 from ocpd.http.message import Response, json_response
+from ocpd.http.service import Limits, Service
 
 T = TypeVar("T")
 

@@ -6,8 +6,9 @@ import re
 import pytest
 
 from ocpd.http.body import PIECES_AT_ONCE, UNREAD_HIGH
-from ocpd.http.connection import AHEAD_HIGH, KNOCK_S, REST_S, Limits
+from ocpd.http.connection import AHEAD_HIGH, KNOCK_S, REST_S
 from ocpd.http.message import Response
+from ocpd.http.service import Limits
 from tests.unit.http.stage import GET, LONG_S, Stage, breathe, echo, hello, make_limits, run
 
 POST = b"POST /x HTTP/1.1\r\nhost: here\r\ncontent-length: %d\r\n\r\n"
