@@ -34,10 +34,10 @@ from ocpd.claude.form import TOOL
 from ocpd.claude.frames import write_unsupported
 from ocpd.claude.lifecycle import State, Trigger, next_state
 from ocpd.claude.limits import Sheet, find_limits
-from ocpd.claude.lines import Lines, LineTooLong
 from ocpd.claude.listener import Listener
 from ocpd.claude.messages import Step, write_messages
 from ocpd.claude.names import SERVER
+from ocpd.claude.reader import Reader
 from ocpd.claude.script import Script
 from ocpd.claude.tools import Bridge
 from ocpd.claude.wire import (
@@ -56,7 +56,6 @@ from ocpd.claude.wire import (
     ResultFrame,
     StreamFrame,
     SystemFrame,
-    decode_frame,
 )
 from ocpd.errors import Died, HistoryRefused, OcpdError, Upstream
 from ocpd.turn.calls import cut_before, has_begun
@@ -73,11 +72,11 @@ _AT_WORK = frozenset({State.CLAIMED, State.BUSY, State.HOLDING})
 class Session:
     """What we know of one child.
 
-    ``offered`` are the models the CLI says it offers, ``limit`` the newest word on the plan,
-    ``bad_frames`` how many lines could not be read. ``is_settled`` says that the child has
-    nothing more to say about the turn; ``must_kill`` that it would go on by itself; ``is_spoiled``
-    that it did not take back what it should: it must not serve again. ``asked_upstream`` says that
-    a request of it is, or was, on its way to the model. ``pulse`` grows with every sign of life.
+    ``offered`` are the models the CLI says it offers, ``limit`` the newest word on the plan.
+    ``is_settled`` says that the child has nothing more to say about the turn; ``must_kill`` that it
+    would go on by itself; ``is_spoiled`` that it did not take back what it should: it must not
+    serve again. ``asked_upstream`` says that a request of it is, or was, on its way to the model.
+    ``pulse`` grows with every sign of life.
     """
 
     def __init__(self, model: str, sign_in: str) -> None:
@@ -85,14 +84,13 @@ class Session:
         self.state = State.PARKED
         self.offered: tuple[OfferedModel, ...] = ()
         self.limit: RateLimitInfo | None = None
-        self.bad_frames = 0
         self.asked_upstream = False
         self.pulse = 0
         self.is_spoiled = False
         self.consulted: bytes | None = None
         self.login_ends_at: float | None = None
         self._sign_in = sign_in
-        self._lines = Lines()
+        self._reader = Reader()
         self._outgoing: list[bytes] = []
         self._contents = Contents()
         self._bridge = Bridge()
@@ -105,6 +103,11 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session({self.model}, {self.state.name})"
+
+    @property
+    def bad_frames(self) -> int:
+        """How many lines could not be read."""
+        return self._reader.bad_frames
 
     @property
     def is_settled(self) -> bool:
@@ -206,23 +209,11 @@ class Session:
 
     def receive(self, chunk: bytes) -> list[Event]:
         """Read what the child wrote. Any chunking of the same bytes gives the same events."""
-        too_long: LineTooLong | None = None
-        try:
-            lines = self._lines.feed(chunk)
-        except LineTooLong as error:
-            too_long, lines = error, error.before
+        frames, fault = self._reader.feed(chunk)
         events: list[Event] = []
-        for line in lines:
-            try:
-                frame = decode_frame(line)
-            except BadFrame:
-                self.bad_frames += 1
-                continue
+        for frame in frames:
             events += self._on_frame(frame)
-        if too_long is not None:
-            fault = Upstream("the Claude CLI sent a line too long", detail=str(too_long))
-            events += self.give_up(fault)
-        return events
+        return events if fault is None else events + self.give_up(fault)
 
     def eof(self, status: int | None) -> list[Event]:
         """The process has ended with ``status`` (negative: by that signal)."""
@@ -415,7 +406,7 @@ class Session:
                     return self.give_up(explain_servers(failed))
                 return self._go_on(self._listener)
         except BadFrame:
-            self.bad_frames += 1
+            self._reader.bad_frames += 1
         return []
 
     def _on_interrupted(self, cancelled: list[str]) -> None:
