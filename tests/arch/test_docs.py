@@ -30,9 +30,12 @@ REGISTRIES = re.compile(
 # What is ours to read: not what tools and installs put there.
 FILES = [
     path
-    for place in ("ocpd", "ocpctl", "tests", "bench", "packaging", "docs", ".ci")
+    for place in ("ocpd", "ocpctl", "tests", "bench", "packaging", "homebrew", "docs", ".ci")
     for path in sorted((TOP / place).rglob("*"))
-    if path.is_file() and path.suffix not in {".lock", ".pyc"} and path.name != Path(__file__).name
+    # The formula must say where each source archive is.
+    if path.is_file()
+    and path.suffix not in {".lock", ".pyc"}
+    and path.name not in {Path(__file__).name, "ocpd.rb"}
 ] + [path for path in sorted(TOP.iterdir()) if path.is_file() and path.name != ".git"]
 
 
