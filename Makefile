@@ -7,11 +7,11 @@ TOP := PYTHONPATH=. $(PY)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test setup check test-fast fmt format lint types floors docs docs-check bench \
-	ocpctl deb lock clean
+	ocpctl deb apt-repo formula lock clean
 
 help:
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 ##@ To use it
 run: ## Start ocpd. Not signed in: a demo with canned answers (LOGIN=required: stop instead)
@@ -60,6 +60,12 @@ ocpctl: setup ## Freeze ocpctl into dist/ocpctl/ocpctl, and try each of its comm
 deb: ## Build the Debian packages into dist/deb (DEB_ARCH=arm64, DEB_VERSION=0.0.9)
 	@DEB_ARCH="$(DEB_ARCH)" DEB_VERSION="$(DEB_VERSION)" DEB_OUT="$(DEB_OUT)" \
 		sh packaging/deb/build.sh
+
+apt-repo: ## Sign dist/deb as an apt repository in dist/apt (APT_KEY=... APT_URL=...)
+	@sh packaging/apt/build.sh
+
+formula: setup ## Write homebrew/ocpd.rb from the lock (ARGS=--help for a release)
+	@$(PY) packaging/homebrew/write_formula.py $(ARGS)
 
 bench: setup ## Time it, on this machine only
 	@$(PY) -m bench $(ARGS)
