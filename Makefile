@@ -7,7 +7,7 @@ TOP := PYTHONPATH=. $(PY)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help run test setup check test-fast fmt format lint types floors docs docs-check bench \
-	ocpctl deb apt-repo formula lock clean
+	ocpctl deb apt-repo test-packages formula lock clean
 
 help:
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
@@ -63,6 +63,9 @@ deb: ## Build the Debian packages into dist/deb (DEB_ARCH=arm64, DEB_VERSION=0.0
 
 apt-repo: ## Sign dist/deb as an apt repository in dist/apt (APT_KEY=... APT_URL=...)
 	@sh packaging/apt/build.sh
+
+test-packages: setup ## Try the packages in containers with a real systemd (root; else says why not)
+	@sh packaging/test/run.sh $(ARGS)
 
 formula: setup ## Write homebrew/ocpd.rb from the lock (ARGS=--help for a release)
 	@$(PY) packaging/homebrew/write_formula.py $(ARGS)
