@@ -3,12 +3,18 @@
 What may live here: what is typed there, and what is asked of systemd. No expectation.
 """
 
+import contextlib
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from tests.packages.container import Container, Done
 from tests.packages.repository import Repository
-from tests.wire.stage import Page, fetch
+from tests.wire.stage import Caller, Page, body_of, fetch
 
 PORT = 3456
 CLI_FOLDER = "/opt/claude"
@@ -79,13 +85,6 @@ class Machine:
         self.container.write(f"/etc/systemd/system/{unit}.d/test.conf", text)
         self.systemctl("daemon-reload")
 
-    def wait_show(self, name: str, wanted: str, within_s: float) -> None:
-        """Wait until the property ``name`` of ocpd's service says ``wanted``."""
-        deadline = time.monotonic() + within_s
-        while (found := self.show(name)) != wanted:
-            assert time.monotonic() < deadline, f"{name}={found}, not {wanted}"
-            time.sleep(_LOOK_EVERY_S)
-
     def main_pid(self) -> str:
         """The service's process, as the container numbers it."""
         return self.show("MainPID")
@@ -98,6 +97,26 @@ class Machine:
         """Make one request to it from inside."""
         with self.container.network():
             return fetch(PORT, method, path, body, headers)
+
+    def health(self) -> dict[str, Any]:
+        """What /health says, or nothing while nobody does."""
+        with contextlib.suppress(OSError):
+            return self.fetch("GET", "/health").json()
+        return {}
+
+    def ask(self, text: str) -> Page:
+        """One answer to ``text``, not streamed."""
+        return self.fetch("POST", "/v1/chat/completions", body_of(text))
+
+    def call(self, text: str) -> Caller:
+        """Ask for a streamed answer to ``text`` on a bare socket; nothing of it is read."""
+        with self.container.network():
+            return Caller(PORT, body_of(text, stream=True))
+
+    def ocpctl_json(self, *arguments: str) -> Any:
+        """What ocpctl tells programs."""
+        told = self.container.check("ocpctl", *arguments, "--json")
+        return msgspec.json.decode(told)
 
     def ocpctl(self, *arguments: str, user: str = "root", stdin: str = "") -> Done:
         """Run ocpctl as ``user``, whatever becomes of it."""
@@ -116,6 +135,15 @@ class Machine:
         """
         text = f'#!/bin/sh\nexport ANTHROPIC_BASE_URL={url}\nexec {CLI_FOLDER}/claude "$@"\n'
         self.container.write("/usr/local/bin/claude", text, mode="755")
+
+
+def wait_until(is_so: Callable[[], object], within_s: float, what: str) -> None:
+    """Wait until ``is_so``; fails saying that ``what`` did not come."""
+    deadline = time.monotonic() + within_s
+    waiting = threading.Event()
+    while not is_so():
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        waiting.wait(_LOOK_EVERY_S)
 
 
 def binds_of(cli: Path) -> dict[Path, str]:

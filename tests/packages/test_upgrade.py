@@ -1,0 +1,120 @@
+"""An upgrade from the version before, removal, and what is left then."""
+
+import pytest
+
+from tests.kit.script import Hang, Say
+from tests.packages.machine import PORT, wait_until
+from tests.wire.stage import Caller
+
+TIME_LIMIT_S = 240
+
+STATE = "/var/lib/ocpd"
+SETTINGS = "/etc/ocpd/ocpd.toml"
+MINE = "# mine\nmaxQueue = 7\n"
+
+
+@pytest.fixture
+def older(machine, packages, older_packages, key):
+    """The version before is installed, and this one is in the repository."""
+    machine.repository.publish(older_packages, [key])
+    machine.update()
+    machine.install()
+    assert machine.version() == "0.0.9"
+    assert machine.health()["version"] == "0.0.9"
+    machine.repository.publish(packages, [key])
+    machine.update()
+    return machine
+
+
+def test_an_upgrade_in_the_middle_of_a_stream_loses_nothing(older, api):
+    older.point_cli_at(api.url)
+    older.ocpctl("auth", "token", stdin="scripted-token-of-a-test\n")
+    older.systemctl("disable", "--now", "ocpd.service")
+    older.systemctl("enable", "--now", "ocpd.socket", "ocpd-admin.socket")
+    api.script(Hang(after=2, answer=Say(["One,", " two,", " three,", " four."])))
+    with older.call("Count") as stream:
+        stream.read_until(b" two,")
+        upgrade = ("apt-get", "install", "-y", "--only-upgrade", "ocpd", "ocpctl")
+        with older.container.running(*upgrade) as apt:
+            wait_until(lambda: older.show("ActiveState") == "deactivating", 60, "the drain")
+            # Who comes now waits in the socket for the new version.
+            with older.container.network():
+                late = Caller(PORT, b"{}")
+            api.release()
+            told = stream.read_all()
+            said, _ = apt.communicate(timeout=120)
+        assert apt.returncode == 0, said
+        with late:
+            assert b"HTTP/1.1 4" in late.read_until(b"\r\n\r\n")
+    for word in (b"One,", b" two,", b" three,", b" four.", b"[DONE]"):
+        assert word in told
+    assert older.version() == older.version("ocpctl")
+    assert older.health()["version"] == older.version() != "0.0.9"
+
+
+def test_keys_and_usage_survive_an_upgrade(older):
+    older.container.check("ocpctl", "keys", "add", "laptop")
+    older.apt("install", "-y", "--only-upgrade", "ocpd", "ocpctl")
+    assert "laptop" in older.container.check("ocpctl", "keys")
+    assert older.health()["version"] == older.version()
+
+
+def test_settings_that_the_admin_changed_are_respected(older):
+    older.container.write(SETTINGS, MINE)
+    older.apt("install", "-y", "--only-upgrade", "ocpd")
+    assert older.container.read(SETTINGS) == MINE
+    assert older.health()["concurrency"]["maxQueue"] == 7
+    assert not older.container.exists(f"{SETTINGS}.dpkg-new")
+
+
+def test_a_service_that_the_admin_switched_off_stays_off(older):
+    older.systemctl("disable", "--now", "ocpd")
+    older.apt("install", "-y", "--only-upgrade", "ocpd")
+    assert not older.is_active()
+    assert older.container.run("systemctl", "is-enabled", "ocpd").stdout.strip() == "disabled"
+
+
+def test_one_version_back_can_read_the_state(installed, older_packages, key):
+    installed.container.check("ocpctl", "keys", "add", "laptop")
+    installed.repository.publish(older_packages, [key])
+    installed.update()
+    installed.apt("install", "-y", "--allow-downgrades", "ocpd=0.0.9", "ocpctl=0.0.9")
+    assert installed.health()["version"] == "0.0.9"
+    assert "laptop" in installed.container.check("ocpctl", "keys")
+
+
+def test_installing_again_changes_nothing(installed):
+    installed.container.check("ocpctl", "keys", "add", "laptop")
+    installed.apt("install", "-y", "--reinstall", "ocpd", "ocpctl")
+    assert installed.is_active()
+    assert "laptop" in installed.container.check("ocpctl", "keys")
+
+
+def test_removal_keeps_keys_and_settings_for_whoever_comes_back(installed):
+    installed.container.check("ocpctl", "keys", "add", "laptop")
+    installed.container.write(SETTINGS, MINE)
+    installed.apt("remove", "-y", "ocpd", "ocpctl")
+    assert not installed.container.exists("/usr/lib/ocpd")
+    assert not installed.container.exists("/usr/bin/ocpd")
+    assert installed.container.run("pgrep", "-u", "ocpd").returncode == 1
+    installed.install()
+    assert installed.container.read(SETTINGS) == MINE
+    assert "laptop" in installed.container.check("ocpctl", "keys")
+
+
+def test_purge_leaves_nothing_but_the_user(installed):
+    before = set(
+        installed.container.check("find", "/", "-xdev", "-not", "-path", "/proc/*").split()
+    )
+    assert STATE in before
+    told = installed.apt("purge", "-y", "ocpd", "ocpctl")
+    assert "keys" in told
+    left = installed.container.check(
+        *("find", "/", "-xdev", "(", "-name", "*ocpd*", "-o", "-name", "*ocpctl*", ")"),
+        *("-not", "-path", "/proc/*", "-not", "-path", "/sys/*"),
+    ).split()
+    known = ("/var/lib/apt/lists/", "/var/cache/apt/", "archive-keyring", "/ocpd.sources")
+    assert not [path for path in left if not any(part in path for part in known)]
+    assert installed.container.check("id", "-u", "ocpd").strip()
+    assert installed.container.run("systemctl", "cat", "ocpd").returncode != 0
+    assert installed.container.run("systemctl", "--failed", "--quiet", "--no-legend").stdout == ""
