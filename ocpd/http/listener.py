@@ -6,10 +6,11 @@ What may live here: one server and its sockets. What is said on a connection is 
 
 import asyncio
 import socket
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +23,9 @@ from ocpd.http.ports import BACKLOG, Address, Ports
 from ocpd.http.service import Limits, Service
 from ocpd.http.tls import Handshakes, TlsLayer
 from ocpd.http.unix import Bound, bind_unix
+
+# From Python 3.13 on, closing a server deletes its socket's file unless told not to.
+_KEEP_FILE: Final[Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 FLUSH_S: Final = 2.0
 """Seconds that answers already given may still take when the server is left."""
@@ -108,7 +112,7 @@ class Server:
             name = each.getsockname()
             if each.family == socket.AF_UNIX:
                 listener = await loop.create_unix_server(
-                    lambda: Connection(self._service), sock=each, backlog=BACKLOG
+                    lambda: Connection(self._service), sock=each, backlog=BACKLOG, **_KEEP_FILE
                 )
             else:
                 listener = await loop.create_server(self._greet, sock=each, backlog=BACKLOG)
