@@ -1,7 +1,10 @@
 """What the tests of the packages stand on. See ``packaging/test/run.sh`` for what they need."""
 
+import contextlib
 import os
-from collections.abc import Iterator
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,21 +64,62 @@ def codename(request: pytest.FixtureRequest) -> str:
     return name
 
 
-@pytest.fixture
-def container(request: pytest.FixtureRequest, codename: str, tmp_path: Path) -> Iterator[Container]:
-    """A Debian that has just booted and has nothing of ours."""
-    binds = binds_of(find_real_cli())
-    with Container(Path(_TREES) / codename, tmp_path / "container", binds) as booted:
+@contextlib.contextmanager
+def boot(request: pytest.FixtureRequest, tree: Path, tmp_path: Path) -> Iterator[Container]:
+    """A container of ``tree`` for the test that asks, with the real CLI at hand."""
+    with Container(tree, tmp_path / "container", binds_of(find_real_cli())) as booted:
         request.node.stash[_container] = booted
         yield booted
 
 
 @pytest.fixture
-def repository(tmp_path: Path, keys: Keys, key: str, packages: Path) -> Repository:
-    """The signed repository with the packages of this tree."""
-    made = Repository(tmp_path, keys)
+def container(request: pytest.FixtureRequest, codename: str, tmp_path: Path) -> Iterator[Container]:
+    """A Debian that has just booted and has nothing of ours."""
+    with boot(request, Path(_TREES) / codename, tmp_path) as booted:
+        yield booted
+
+
+@pytest.fixture(scope="session")
+def published(
+    tmp_path_factory: pytest.TempPathFactory, keys: Keys, key: str, packages: Path
+) -> Repository:
+    """The signed repository with the packages of this tree. Not to be changed."""
+    made = Repository(tmp_path_factory.mktemp("published"), keys)
     made.publish(packages, [key])
     return made
+
+
+@pytest.fixture
+def repository(tmp_path: Path, published: Repository) -> Repository:
+    """The same, for one test alone."""
+    return published.copy_to(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def installed_tree(
+    tmp_path_factory: pytest.TempPathFactory, published: Repository
+) -> Iterator[Callable[[str], Path]]:
+    """Makes, once for each release, a tree on which somebody installed ocpd and switched off."""
+    folder = tmp_path_factory.mktemp("installed")
+    made: dict[str, Path] = {}
+
+    def make(codename: str) -> Path:
+        if codename not in made:
+            tree = folder / codename
+            # Not Python's copytree: owners and links have to stay what they are.
+            subprocess.run(["cp", "-a", f"{_TREES}/{codename}", str(tree)], check=True)
+            with Container(tree, folder / f"{codename}-boot", keeps=True) as booted:
+                with published.served_in(booted):
+                    there = Machine(booted, published, codename)
+                    there.trust()
+                    there.update()
+                    there.install()
+                booted.power_off()
+            made[codename] = tree
+        return made[codename]
+
+    yield make
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -89,16 +133,25 @@ def machine(container: Container, repository: Repository, codename: str) -> Iter
 
 
 @pytest.fixture
-def installed(machine: Machine) -> Machine:
-    """A Debian with ocpd just installed."""
-    machine.install()
-    return machine
+def installed(
+    request: pytest.FixtureRequest,
+    installed_tree: Callable[[str], Path],
+    repository: Repository,
+    codename: str,
+    tmp_path: Path,
+) -> Iterator[Machine]:
+    """A Debian that was switched on again after ocpd had been installed."""
+    with (
+        boot(request, installed_tree(codename), tmp_path) as booted,
+        repository.served_in(booted),
+    ):
+        yield Machine(booted, repository, codename)
 
 
 @pytest.fixture
-def api(container: Container) -> Iterator[Upstream]:
-    """The scripted Messages API, on the loopback of the container."""
-    with container.network():
+def api(request: pytest.FixtureRequest) -> Iterator[Upstream]:
+    """The scripted Messages API, on the loopback of the container that is there already."""
+    with request.node.stash[_container].network():
         served = Upstream()
         served.__enter__()
     try:

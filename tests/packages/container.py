@@ -40,10 +40,21 @@ Done = subprocess.CompletedProcess[str]
 
 
 class Container:
-    """Runs while its block is open. ``binds`` are folders of this machine, read-only inside."""
+    """Runs while its block is open. ``binds`` are folders of this machine, read-only inside.
 
-    def __init__(self, tree: Path, scratch: Path, binds: Mapping[Path, str] | None = None) -> None:
+    What it writes goes into memory, and with it; into ``tree`` if it ``keeps`` that.
+    """
+
+    def __init__(
+        self,
+        tree: Path,
+        scratch: Path,
+        binds: Mapping[Path, str] | None = None,
+        *,
+        keeps: bool = False,
+    ) -> None:
         self._tree = tree
+        self._keeps = keeps
         self._scratch = scratch
         self._binds = dict(binds or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,6 +94,12 @@ class Container:
         trace: TracebackType | None,
     ) -> None:
         self._stop()
+
+    def power_off(self) -> None:
+        """Have it shut down properly, and wait for that."""
+        assert self._process is not None
+        self.run("systemctl", "poweroff", "--no-block")
+        self._process.wait(_STOPS_WITHIN_S)
 
     @property
     def console(self) -> Path:
@@ -174,9 +191,10 @@ class Container:
             # In a cgroup of its own: two containers must not see each other's.
             *("sh", "-c", 'mkdir "$0" && echo $$ >"$0/cgroup.procs"; exec "$@"'),
             str(self._cgroup()),
+            # And whatever becomes of us: it ends.
+            *("setpriv", "--pdeathsig", "KILL", "--"),
             *("systemd-nspawn", "--quiet", "--boot", f"--directory={self._tree}"),
-            # Everything it writes goes into memory, and with it.
-            "--volatile=overlay",
+            *(() if self._keeps else ("--volatile=overlay",)),
             # There is no systemd here to register with.
             *("--register=no", "--keep-unit"),
             *(f"--machine={self._name}", "--private-network", "--notify-ready=yes"),

@@ -96,6 +96,13 @@ class Repository:
         self._keys.rest()
         assert done.returncode == 0, done.stderr
 
+    def copy_to(self, folder: Path) -> "Repository":
+        """The same once more, to be published over or spoiled."""
+        other = Repository(folder, self._keys)
+        other._keyring = self._keyring
+        shutil.copytree(self.site, other.site)
+        return other
+
     def package(self, name: str) -> Path:
         """The file of the package ``name`` in the pool."""
         found = sorted(self.site.glob(f"pool/main/o/*/{name}_*.deb"))
@@ -108,7 +115,8 @@ class Repository:
         handler = functools.partial(_Quiet, directory=str(self.site))
         with container.network():
             server = ThreadingHTTPServer(("127.0.0.1", PORT), handler)
-        thread = threading.Thread(target=server.serve_forever, name="kit-repository")
+        # The number is how long an end may take.
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="kit-repository")
         thread.start()
         try:
             yield

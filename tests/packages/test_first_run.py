@@ -39,7 +39,7 @@ def test_a_token_leads_to_an_answer_through_the_real_cli_in_the_sandbox(signed_i
     assert conversation(api.requests[-1]) == [("user", ["Hello from a container"])]
     children = signed_in.container.check("pgrep", "-u", "ocpd", "-f", "/opt/claude/claude")
     assert children.split()
-    assert _is_signed_in(signed_in)
+    wait_until(lambda: _is_signed_in(signed_in), 20, "the word that somebody is signed in")
     doctor = signed_in.ocpctl("doctor")
     assert doctor.returncode == 0, doctor.stdout
 
