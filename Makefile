@@ -21,6 +21,7 @@ run: ## Start ocpd. Not signed in: a demo with canned answers (LOGIN=required: s
 ##@ To work on it
 test: setup format lint types floors docs-check ocpctl ## Everything CI runs
 	@$(PY) -m pytest $(ARGS)
+	@sh packaging/test/run.sh
 
 check: setup format lint types floors docs-check test-fast ## The fast half of that: style, types, floors, quick tests
 

@@ -33,8 +33,12 @@ architecture=$(dpkg --print-architecture)
 [ "$architecture" = amd64 ] || [ "$architecture" = arm64 ] ||
     skip "there are packages for amd64 and arm64 only, and this is $architecture"
 
-OCPD_TEST_TREES=$(sh packaging/test/trees.sh)
+OCPD_TEST_TREES=$(sh packaging/test/trees.sh) || skip "there is no Debian to try them on, see above"
 export OCPD_TEST_TREES
+# Root in a container may be too little of a root.
+SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --register=no --keep-unit \
+    --private-network --volatile=overlay --directory="$OCPD_TEST_TREES/trixie" /bin/true \
+    </dev/null || skip "systemd-nspawn cannot start a container here, see above"
 
 # What dist/deb has may be older than the tree.
 rm -rf "$packages"
