@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 
 from ocpctl.failures import Failure
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MISSING = 127
 _QUIET_S = 120.0
+_LIBRARIES = "LD_LIBRARY_PATH"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # What a program needs of us to talk to a person and to the network. Tokens are not among it.
@@ -118,7 +120,7 @@ def run_quietly(
     """Run a program and keep what it writes. Never raises for what the program does. ``is_bare``:
     it gets as little of our environment as a program of another user's may know."""
     within_s = within_s or _QUIET_S
-    environ = dict(os.environ, LC_ALL="C")
+    environ = dict(own_environ(), LC_ALL="C")
     if is_bare:
         environ = clean_environ(account or calling_account())
     elif account is not None and not account.is_self:
@@ -146,11 +148,27 @@ def run_shown(argv: Sequence[str], environ: Mapping[str, str] | None, account: A
     started. ``environ`` is all it gets; None leaves it ours."""
     try:
         done = subprocess.run(  # noqa: S603 - no shell; the caller has looked at the program
-            list(argv), env=environ, check=False, cwd="/", **_identity(account)
+            list(argv),
+            env=own_environ() if environ is None else environ,
+            check=False,
+            cwd="/",
+            **_identity(account),
         )
     except OSError as error:
         raise Failure(f"{argv[0]}: {(error.strerror or str(error)).lower()}") from error
     return done.returncode
+
+
+def own_environ() -> dict[str, str]:
+    """Our environment as it was before PyInstaller's loader led it to the frozen program's
+    libraries: apt, for one, hands it on to systemctl, which may need newer ones."""
+    environ = dict(os.environ)
+    before = environ.pop(f"{_LIBRARIES}_ORIG", None)
+    if before is not None:
+        environ[_LIBRARIES] = before
+    elif getattr(sys, "frozen", False):
+        environ.pop(_LIBRARIES, None)
+    return environ
 
 
 def clean_environ(account: Account) -> dict[str, str]:

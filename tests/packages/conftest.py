@@ -149,6 +149,19 @@ def installed(
 
 
 @pytest.fixture
+def older(machine: Machine, packages: Path, older_packages: Path, key: str) -> Machine:
+    """The version before is installed, and this one is in the repository."""
+    machine.repository.publish(older_packages, [key])
+    machine.update()
+    machine.install()
+    assert machine.version() == "0.0.9"
+    assert machine.health()["version"] == "0.0.9"
+    machine.repository.publish(packages, [key])
+    machine.update()
+    return machine
+
+
+@pytest.fixture
 def api(request: pytest.FixtureRequest) -> Iterator[Upstream]:
     """The scripted Messages API, on the loopback of the container that is there already."""
     with request.node.stash[_container].network():

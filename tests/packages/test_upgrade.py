@@ -1,7 +1,5 @@
 """An upgrade from the version before, removal, and what is left then."""
 
-import pytest
-
 from tests.kit.script import Hang, Say
 from tests.packages.machine import PORT, wait_until
 from tests.wire.stage import Caller
@@ -11,19 +9,6 @@ TIME_LIMIT_S = 240
 STATE = "/var/lib/ocpd"
 SETTINGS = "/etc/ocpd/ocpd.toml"
 MINE = "# mine\nmaxQueue = 7\n"
-
-
-@pytest.fixture
-def older(machine, packages, older_packages, key):
-    """The version before is installed, and this one is in the repository."""
-    machine.repository.publish(older_packages, [key])
-    machine.update()
-    machine.install()
-    assert machine.version() == "0.0.9"
-    assert machine.health()["version"] == "0.0.9"
-    machine.repository.publish(packages, [key])
-    machine.update()
-    return machine
 
 
 def test_an_upgrade_in_the_middle_of_a_stream_loses_nothing(older, api):

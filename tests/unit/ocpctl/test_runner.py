@@ -12,6 +12,7 @@ from ocpctl.runner import (
     clean_environ,
     find_account,
     has_program,
+    own_environ,
     run_quietly,
     run_shown,
 )
@@ -88,3 +89,18 @@ def test_root_asks_the_service_manager_of_the_caller_as_them():
     account = Account(NOBODY, NOBODY, "nobody", "/h")
     done = run_quietly(["/bin/sh", "-c", script], account)
     assert done.output == f"{NOBODY} /h /run/user/{NOBODY}"
+
+
+def test_what_the_frozen_program_was_led_to_is_not_handed_on(monkeypatch):
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/lib/ocpctl/_internal")
+    assert "LD_LIBRARY_PATH" not in own_environ()
+    assert "internal" not in run_quietly(["env"]).output
+    monkeypatch.setenv("LD_LIBRARY_PATH_ORIG", "/opt/own")
+    assert own_environ()["LD_LIBRARY_PATH"] == "/opt/own"
+    assert "LD_LIBRARY_PATH_ORIG" not in own_environ()
+
+
+def test_a_persons_own_library_path_is_handed_on(monkeypatch):
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/opt/own")
+    assert own_environ()["LD_LIBRARY_PATH"] == "/opt/own"
