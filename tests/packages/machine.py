@@ -64,7 +64,8 @@ class Machine:
             "dpkg-query", "-W", "-f", "${db:Status-Abbrev}${Version}", package
         )
         state, _, version = done.stdout.partition(" ")
-        return version if done.returncode == 0 and state == "ii" else ""
+        # The first letter is what is wanted: to install, or to hold.
+        return version if done.returncode == 0 and state[1:] == "i" else ""
 
     # ... its service ...
 

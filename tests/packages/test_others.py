@@ -13,8 +13,11 @@ TOKEN = "scripted-token-of-a-test"
 def person(installed):
     """Runs commands as somebody whose systemd runs without a session."""
     uid = installed.add_user("person")
-    installed.container.check("loginctl", "enable-linger", "person")
-    wait_until(lambda: installed.container.exists(f"/run/user/{uid}/bus"), 20, "the user's systemd")
+    # From a service, because logind asks where the question comes from, and we are from nowhere.
+    linger = ("systemd-run", "--quiet", "--wait", "loginctl", "enable-linger", "person")
+    installed.container.check(*linger)
+    socket = f"/run/user/{uid}/systemd/private"
+    wait_until(lambda: installed.container.exists(socket), 20, "the user's systemd")
     environ = {"XDG_RUNTIME_DIR": f"/run/user/{uid}", "HOME": "/home/person"}
 
     def run(*command):

@@ -67,6 +67,15 @@ def test_it_comes_back_when_the_machine_kills_it(installed):
     wait_until(installed.health, 10, "an answer")
 
 
+def test_ocpctl_restart_has_systemd_do_it_and_names_the_new_process(installed):
+    before = installed.main_pid()
+    done = installed.ocpctl("restart")
+    assert done.returncode == 0, done.stdout
+    assert installed.main_pid() not in (before, "0")
+    assert installed.health()["pid"] == int(installed.main_pid())
+    assert installed.show("NRestarts") == "0"
+
+
 def _use_sockets(machine):
     machine.systemctl("disable", "--now", "ocpd.service")
     machine.systemctl("enable", "--now", "ocpd.socket", "ocpd-admin.socket")
