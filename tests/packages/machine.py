@@ -129,6 +129,10 @@ class Machine:
         self.container.check("useradd", "--create-home", *extra, name)
         return int(self.container.check("id", "-u", name))
 
+    def home_of(self, user: str) -> str:
+        """The home of ``user``."""
+        return self.container.check("getent", "passwd", user).split(":")[5]
+
     def point_cli_at(self, url: str) -> None:
         """Install the real CLI where a person would, and have it talk to ``url``.
 

@@ -18,7 +18,7 @@ def person(installed):
     installed.container.check(*linger)
     socket = f"/run/user/{uid}/systemd/private"
     wait_until(lambda: installed.container.exists(socket), 20, "the user's systemd")
-    environ = {"XDG_RUNTIME_DIR": f"/run/user/{uid}", "HOME": "/home/person"}
+    environ = {"XDG_RUNTIME_DIR": f"/run/user/{uid}", "HOME": installed.home_of("person")}
 
     def run(*command):
         # runuser keeps the environment that it is given.
@@ -44,10 +44,11 @@ def test_a_persons_own_runs_as_that_person_and_is_managed_without_a_group(instal
     assert owner == "person"
     assert person("ocpctl", "keys", "add", "laptop").returncode == 0
     assert "laptop" in person("ocpctl", "keys").stdout
-    assert installed.container.exists("/home/person/.local/state/ocpd")
+    state = f"{installed.home_of('person')}/.local/state/ocpd"
+    assert installed.container.exists(state)
     # And leaves with its user, not with the package: no home is touched.
     installed.apt("purge", "-y", "ocpd", "ocpctl")
-    assert installed.container.exists("/home/person/.local/state/ocpd")
+    assert installed.container.exists(state)
 
 
 def test_a_second_one_runs_under_another_user_with_a_port_and_keys_of_its_own(installed):

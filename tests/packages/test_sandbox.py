@@ -37,7 +37,8 @@ def test_state_and_a_tmp_of_its_own_can_be_written(installed):
 
 
 def test_homes_and_other_processes_are_out_of_its_sight(installed):
-    installed.container.write("/home/somebody/secret", "x")
+    installed.add_user("somebody")
+    installed.container.write(f"{installed.home_of('somebody')}/secret", "x")
     # As its own user: root's own files are root's to see.
     looked = _in_its_view(installed, "runuser", "-u", "ocpd", "--", "ls", "-A", "/home")
     assert looked.stdout == "" or "denied" in looked.stdout
