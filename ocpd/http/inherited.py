@@ -7,6 +7,7 @@ listening when we are gone, so that who comes while we restart waits and is not 
 import os
 import socket
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -20,23 +21,24 @@ FIRST: Final = 3
 _MOST: Final = 64
 _VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 _USUAL_NAME: Final = "ocpd.socket"
+_CGROUP: Final = Path("/proc/self/cgroup")
 
 
 class Inherited(msgspec.Struct, frozen=True):
-    """Listening sockets by family; ``name`` is the unit's that they come from."""
+    """Listening sockets by family. ``name`` is the unit's that the TCP ones come from, ``beside``
+    are the Unix ones of the same unit, and ``service`` is the unit that runs us, "" if unknown."""
 
     tcp: tuple[socket.socket, ...] = ()
     unix: tuple[socket.socket, ...] = ()
     name: str = _USUAL_NAME
+    beside: tuple[socket.socket, ...] = ()
+    service: str = ""
+    is_users: bool = False
 
     @property
     def path(self) -> str | None:
         """The path of the first Unix socket; @ stands for the zero byte of one without a file."""
-        if not self.unix:
-            return None
-        told = self.unix[0].getsockname()
-        text = os.fsdecode(told)
-        return "@" + text[1:] if text.startswith("\0") else text
+        return _path_of(self.unix[0]) if self.unix else None
 
     @property
     def unit(self) -> SocketUnit | None:
@@ -44,12 +46,20 @@ class Inherited(msgspec.Struct, frozen=True):
         if not self.tcp:
             return None
         names = (each.getsockname() for each in self.tcp)
-        return SocketUnit(self.name, tuple((name[0], name[1]) for name in names), self.path)
+        return SocketUnit(
+            self.name,
+            tuple((name[0], name[1]) for name in names),
+            tuple(_path_of(each) for each in self.beside),
+            self.service or f"{self.name.removesuffix('.socket')}.service",
+            is_users=self.is_users,
+        )
 
 
-def take_sockets(environ: MutableMapping[str, str], first: int = FIRST) -> Inherited:
+def take_sockets(
+    environ: MutableMapping[str, str], first: int = FIRST, cgroup: Path = _CGROUP
+) -> Inherited:
     """Take over the sockets that ``environ`` tells of, if they are meant for this process, and
-    take its words out: children are not to think they were meant.
+    take its words out: children are not to think they were meant. ``cgroup`` tells who runs us.
 
     Raises SettingsError for what is no listening stream socket.
     """
@@ -57,13 +67,39 @@ def take_sockets(environ: MutableMapping[str, str], first: int = FIRST) -> Inher
     if told["LISTEN_PID"] != str(os.getpid()) or not told["LISTEN_FDS"].isdecimal():
         return Inherited()
     count = min(int(told["LISTEN_FDS"]), _MOST)
-    tcp: list[socket.socket] = []
-    unix: list[socket.socket] = []
-    for descriptor in range(first, first + count):
-        taken = _take(descriptor)
-        (unix if taken.family == socket.AF_UNIX else tcp).append(taken)
-    units = [name for name in told["LISTEN_FDNAMES"].split(":") if name.endswith(".socket")]
-    return Inherited(tuple(tcp), tuple(unix), units[0] if units else _USUAL_NAME)
+    taken = [_take(descriptor) for descriptor in range(first, first + count)]
+    tcp = tuple(each for each in taken if each.family != socket.AF_UNIX)
+    unix = tuple(each for each in taken if each.family == socket.AF_UNIX)
+    # One name for each, the unit's unless it has FileDescriptorName=.
+    names = dict(zip(taken, told["LISTEN_FDNAMES"].split(":"), strict=False))
+    name = names.get(tcp[0], "") if tcp else ""
+    beside = tuple(each for each in unix if names.get(each, "") == name)
+    service, is_users = _find_service(cgroup)
+    if not name.endswith(".socket"):
+        name = f"{service.removesuffix('.service')}.socket" if service else _USUAL_NAME
+    return Inherited(tcp, unix, name, beside, service, is_users)
+
+
+def _find_service(cgroup: Path) -> tuple[str, bool]:
+    """Name the service that runs us, "" if none does, and say whether a user's systemd has it."""
+    try:
+        lines = cgroup.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return "", False
+    # Version 2 has one line, "0::/..."; before that systemd's own is called by its name.
+    paths = [line.split(":", 2)[2] for line in lines if line.startswith("0::")]
+    paths += [line.partition(":name=systemd:")[2] for line in lines]
+    for path in paths:
+        units = [part for part in path.split("/") if part.endswith(".service")]
+        if units:
+            is_users = units[0].startswith("user@")
+            return (units[-1], is_users) if len(units) > is_users else ("", False)
+    return "", False
+
+
+def _path_of(unix: socket.socket) -> str:
+    text = os.fsdecode(unix.getsockname())
+    return "@" + text[1:] if text.startswith("\0") else text
 
 
 def _take(descriptor: int) -> socket.socket:

@@ -17,11 +17,14 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 
 class SocketUnit(msgspec.Struct, frozen=True):
-    """The unit's name, the addresses that it listens on, and the Unix socket if it has one."""
+    """The unit's name, the addresses that it listens on, the Unix sockets that it has beside them,
+    and the service that it starts, which may be one of a user's systemd."""
 
     name: str
     addresses: tuple[tuple[str, int], ...]
-    path: str | None = None
+    paths: tuple[str, ...] = ()
+    service: str = "ocpd.service"
+    is_users: bool = False
 
     def value(self, knob: Knob) -> str | int | None:
         """Return what the unit decided for a setting; None for one that it has nothing to do
@@ -53,13 +56,14 @@ class SocketUnit(msgspec.Struct, frozen=True):
         wanted = dict.fromkeys(
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts
         )
-        streams = [*wanted, *([self.path] if self.path else ())]
+        streams = [*wanted, *self.paths]
         lines = ["[Socket]", "ListenStream=", *(f"ListenStream={each}" for each in streams)]
-        service = self.name.removesuffix(".socket") + ".service"
+        systemctl = "systemctl --user" if self.is_users else "systemctl"
         return (
             f"{origin}: {knob.key} cannot be {value}: {self.name} listens for ocpd, and only it"
-            f" decides where; run: systemctl edit {self.name}, with the lines {' / '.join(lines)}"
-            f"; then: systemctl stop {service} {self.name}; systemctl start {self.name} {service}"
+            f" decides where; run: {systemctl} edit {self.name}, with the lines"
+            f" {' / '.join(lines)}; then: {systemctl} stop {self.service} {self.name};"
+            f" {systemctl} start {self.name} {self.service}"
         )
 
 

@@ -37,7 +37,7 @@ def close(inherited: Inherited) -> None:
 
 
 def test_they_are_told_apart_and_kept_to_us(passed: list[socket.socket], tmp_path: Path) -> None:
-    environ = environ_of(2, LISTEN_FDNAMES="web:my-ocpd.socket")
+    environ = environ_of(2, LISTEN_FDNAMES="my-ocpd.socket:web")
     found = take_sockets(environ, FIRST)
     assert environ == {"PATH": "/bin"}
     (tcp,), (unix,) = found.tcp, found.unix
@@ -88,3 +88,66 @@ def test_what_does_not_listen_is_refused(kind: socket.SocketKind) -> None:
 def test_a_descriptor_that_is_not_there_is_refused() -> None:
     with pytest.raises(SettingsError, match="Bad file descriptor"):
         take_sockets(environ_of(1), FIRST)
+
+
+ADMIN = "ocpd-admin.socket:ocpd.socket"
+
+
+def swap(passed: list[socket.socket]) -> None:
+    for number, each in enumerate(reversed(passed), FIRST):
+        os.dup2(each.fileno(), number)
+
+
+def test_each_socket_has_the_name_of_its_own_unit(
+    passed: list[socket.socket], tmp_path: Path
+) -> None:
+    swap(passed)
+    cgroup = tmp_path / "cgroup"
+    cgroup.write_text("0::/system.slice/ocpd.service\n")
+    found = take_sockets(environ_of(2, LISTEN_FDNAMES=ADMIN), FIRST, cgroup)
+    unit = found.unit
+    assert unit is not None
+    assert (unit.name, unit.paths, unit.service) == ("ocpd.socket", (), "ocpd.service")
+    assert found.path == str(tmp_path / "s")
+    close(found)
+
+
+def test_a_unit_with_both_keeps_its_unix_socket(
+    passed: list[socket.socket], tmp_path: Path
+) -> None:
+    found = take_sockets(environ_of(2, LISTEN_FDNAMES="ocpd.socket:ocpd.socket"), FIRST)
+    assert found.unit is not None
+    assert found.unit.paths == (str(tmp_path / "s"),)
+    close(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "is_users"),
+    [
+        ("0::/system.slice/system-ocpd.slice/ocpd@guest.service\n", "ocpd@guest.service", False),
+        ("1:name=systemd:/system.slice/ocpd.service\n0::/\n", "ocpd.service", False),
+        ("0::/user.slice/user@7.service/app.slice/mine.service\n", "mine.service", True),
+        ("0::/user.slice/user@7.service/app.slice/some.scope\n", "web.service", False),
+        ("0::/init.scope\n", "web.service", False),
+        (None, "web.service", False),
+    ],
+)
+def test_the_service_that_runs_us_is_the_kernels_word(
+    passed: list[socket.socket], tmp_path: Path, text: str | None, service: str, is_users: bool
+) -> None:
+    cgroup = tmp_path / "cgroup"
+    if text is not None:
+        cgroup.write_text(text)
+    found = take_sockets(environ_of(2, LISTEN_FDNAMES="web.socket:x.socket"), FIRST, cgroup)
+    assert found.unit is not None
+    assert (found.unit.service, found.unit.is_users) == (service, is_users)
+    close(found)
+
+
+def test_a_name_that_is_no_units_is_not_told_as_one(
+    passed: list[socket.socket], tmp_path: Path
+) -> None:
+    (tmp_path / "cgroup").write_text("0::/system.slice/ocpd@guest.service\n")
+    found = take_sockets(environ_of(2, LISTEN_FDNAMES="http:admin"), FIRST, tmp_path / "cgroup")
+    assert found.name == "ocpd@guest.socket"
+    close(found)

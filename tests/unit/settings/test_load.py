@@ -438,7 +438,7 @@ def test_what_is_no_list_is_refused(knob: Knob, said: object) -> None:
         parse_value(knob, said, "here")
 
 
-UNIT = SocketUnit("ocpd.socket", (("127.0.0.1", 4000), ("::1", 4000)), "/run/ocpd/ocpd.sock")
+UNIT = SocketUnit("ocpd.socket", (("127.0.0.1", 4000), ("::1", 4000)), ("/run/ocpd/ocpd.sock",))
 
 
 def test_a_socket_unit_decides_where_nobody_else_does() -> None:
@@ -479,3 +479,17 @@ def test_who_wants_another_address_than_the_socket_unit_is_told_how(
     assert told.startswith(named)
     assert "systemctl edit ocpd.socket, with the lines [Socket] / ListenStream= / " in told
     assert " / ListenStream=/run/ocpd/ocpd.sock; then: systemctl stop ocpd.service" in told
+
+
+def test_the_way_to_another_address_names_the_service_that_runs_us_and_its_systemd() -> None:
+    unit = SocketUnit("web.socket", (("127.0.0.1", 4000),), (), "ocpd@guest.service", is_users=True)
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"port": "1"}, {}, unit=unit)
+    told = str(caught.value)
+    assert (
+        "run: systemctl --user edit web.socket, with the lines [Socket] / ListenStream= /" in told
+    )
+    assert told.endswith(
+        "ListenStream=127.0.0.1:1; then: systemctl --user stop ocpd@guest.service web.socket;"
+        " systemctl --user start web.socket ocpd@guest.service"
+    )
