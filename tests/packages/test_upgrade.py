@@ -87,6 +87,51 @@ def test_removal_keeps_keys_and_settings_for_whoever_comes_back(installed):
     assert "laptop" in installed.container.check("ocpctl", "keys")
 
 
+def test_sockets_and_instances_that_were_switched_on_come_back_with_the_package(installed):
+    installed.systemctl("disable", "--now", "ocpd.service")
+    installed.systemctl("enable", "--now", "ocpd.socket", "ocpd-admin.socket")
+    guest = ("useradd", "--system", "--home-dir", "/var/lib/ocpd-guest", "guest")
+    installed.container.check(*guest)
+    installed.container.write("/etc/default/ocpd-guest", "OCPD_PORT=3457\n")
+    installed.systemctl("enable", "--now", "ocpd@guest")
+    installed.apt("remove", "-y", "ocpd")
+    assert not installed.is_active("ocpd.socket")
+    assert not installed.is_active("ocpd@guest")
+    installed.install()
+    assert installed.health()["version"] == installed.version()
+    installed.container.check("ocpctl", "keys")
+    assert installed.is_active("ocpd@guest")
+
+
+def test_an_upgrade_after_which_it_does_not_run_says_so(older):
+    older.container.write(SETTINGS, 'maxQueue = "many"\n')
+    said = older.apt("install", "-y", "--only-upgrade", "ocpd", "ocpctl")
+    assert older.version() != "0.0.9"
+    assert "sudo ocpctl doctor" in said
+    doctor = older.ocpctl("doctor")
+    assert doctor.returncode == 5
+    assert "maxQueue" in doctor.stdout
+
+
+def test_a_configuration_that_was_killed_is_finished_later_and_runs_what_is_installed(older):
+    tool = "/usr/bin/py3compile"
+    older.container.check("mv", tool, f"{tool}.real")
+    older.container.write(tool, "#!/bin/sh\nkill -9 $PPID\n", mode="755")
+    assert older.try_apt("install", "-y", "--only-upgrade", "ocpd", "ocpctl").returncode != 0
+    assert older.health()["version"] == "0.0.9"
+    older.container.check("mv", f"{tool}.real", tool)
+    older.container.check("dpkg", "--configure", "-a")
+    assert older.health()["version"] == older.version() != "0.0.9"
+
+
+def test_a_masked_service_stays_masked_and_the_doctor_says_it_is(older):
+    older.systemctl("disable", "--now", "ocpd")
+    older.systemctl("mask", "ocpd")
+    older.apt("install", "-y", "--only-upgrade", "ocpd", "ocpctl")
+    assert older.container.run("systemctl", "is-enabled", "ocpd").stdout.strip() == "masked"
+    assert "systemctl unmask ocpd.service" in older.ocpctl("doctor").stdout
+
+
 def test_purge_leaves_nothing_but_the_user(installed):
     before = set(
         installed.container.check("find", "/", "-xdev", "-not", "-path", "/proc/*").split()
