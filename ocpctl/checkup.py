@@ -54,7 +54,7 @@ def gather(desk: Desk) -> Facts:
     facts.user, facts.uid = account.name, account.uid
     _look_at_sockets(desk.client, facts, me)
     _look_at_files(facts, account)
-    _look_at_cli(facts, account)
+    _look_at_cli(facts, account, me)
     _look_at_port(facts)
     facts.lingers = _find_lingers(facts)
     facts.free_mb = inspection.free_mb(facts.state.path)
@@ -112,7 +112,8 @@ def _describe(manager: Manager, *, is_owner: bool) -> Service:
     told.is_running, told.is_enabled = manager.is_running, manager.is_enabled
     told.hides_homes, told.last_exit = manager.hides_homes, manager.last_exit
     sudo = "sudo " if manager.kind == SYSTEM and os.geteuid() != 0 else ""
-    told.log = manager.log_command
+    told.log = f"{sudo}{manager.log_command}"
+    told.is_masked = isinstance(manager, services.Systemd) and manager.is_masked
     told.start = f"{sudo}{manager.start_command}"
     told.disable = f"{sudo}{manager.disable_command}"
     return told
@@ -197,7 +198,7 @@ def _find_config_fault(path: str) -> str:
 # The CLI.
 
 
-def _look_at_cli(facts: Facts, account: Account) -> None:
+def _look_at_cli(facts: Facts, account: Account, me: Account) -> None:
     cli = facts.cli
     cli.path = facts.health.part("claude").raw("path")
     if cli.path:
@@ -206,7 +207,8 @@ def _look_at_cli(facts: Facts, account: Account) -> None:
     named = inspection.read_entry(facts.config.path, "claudeBin")
     if not account.is_self:
         cli.path = named or find_cli({"PATH": SYSTEM_PATH, "HOME": account.home})
-    cli.path = cli.path or named or find_cli(os.environ)
+    # sudo's HOME is root's: who typed it may have one in their own.
+    cli.path = cli.path or named or find_cli(os.environ) or find_cli({"HOME": me.home})
     if not cli.path:
         return
     cli.real_path = os.path.realpath(cli.path)

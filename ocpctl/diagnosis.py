@@ -78,6 +78,10 @@ def _entry_commands(facts: Facts) -> tuple[str, ...]:
 
 
 def _explain_absence(facts: Facts) -> tuple[str, tuple[str, ...]]:
+    masked = next((s for s in facts.services if s.is_masked), None)
+    if masked is not None and not any(s.is_running or s.is_enabled for s in facts.services):
+        text = f"ocpd does not run: an admin has forbidden {masked.name} to start (it is masked)"
+        return text, (masked.start, "then: sudo ocpctl doctor")
     failed = next((s for s in facts.services if s.last_exit and not s.is_running), None)
     if failed is not None:
         why = _REASONS.get(failed.last_exit, "it ended")
@@ -189,7 +193,7 @@ def _judge_version(facts: Facts, path: str, version: str) -> Finding:
     told = facts.health.part("claude").text("problem")
     if found is None:
         text = told or f"the Claude CLI at {path} tells no version"
-        return Finding(MUST, "cli", text, (f"{path} --version",))
+        return Finding(MUST, "cli", text, _unreadable_commands(facts, path, real_path))
     if told or found < FLOOR:
         text = told or f"the Claude CLI {version} is too old: {spell_version(FLOOR)} is needed"
         return Finding(MUST, "cli", f"{text} ({path})", (update,))
@@ -199,6 +203,17 @@ def _judge_version(facts: Facts, path: str, version: str) -> Finding:
         text += f", newer than the newest one tested ({spell_version(NEWEST_TESTED)})"
         return Finding(WARNING, "cli", newer or text, ("ocpctl update --check",))
     return Finding(OK, "cli", text)
+
+
+def _unreadable_commands(facts: Facts, path: str, real_path: str) -> tuple[str, ...]:
+    """What shows why a CLI tells no version, as the daemon's user: another one may have another
+    PATH."""
+    user = _other(facts)
+    commands = [f"sudo -u {user} -H {path} --version" if user else f"{path} --version"]
+    if "/node_modules/" in real_path:
+        install = install_commands(facts.platform, user)[0]
+        commands.append(f"if node is missing there, install one that needs none: {install}")
+    return tuple(commands)
 
 
 def _other(facts: Facts) -> str:

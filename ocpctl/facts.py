@@ -32,6 +32,7 @@ class Service:
         self.pid = 0
         self.is_running = False
         self.is_enabled = False
+        self.is_masked = False
         self.is_owner = False
         self.hides_homes = False
         self.last_exit = 0
@@ -127,8 +128,9 @@ class Facts:
             return owner.kind == "system"
         if self.place:
             return self.place.startswith("/run/ocpd")
-        kinds = {service.kind for service in self.services}
-        return kinds == {"system"}
+        # Debian's package has a unit for users, too, which need not be meant.
+        meant = [service for service in self.services if service.is_running or service.is_enabled]
+        return {service.kind for service in meant or self.services} == {"system"}
 
     @property
     def is_other_user(self) -> bool:

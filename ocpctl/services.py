@@ -50,8 +50,13 @@ class Systemd:
 
     @property
     def is_known(self) -> bool:
-        """Is there such a unit?"""
-        return self._look().get("LoadState") == "loaded"
+        """Is there such a unit? One of the system's that is masked was there, and counts."""
+        return self._look().get("LoadState") == "loaded" or self.is_masked
+
+    @property
+    def is_masked(self) -> bool:
+        """Has an admin forbidden that it starts?"""
+        return self._look().get("LoadState") == "masked" and self._account is None
 
     @property
     def is_running(self) -> bool:
@@ -96,7 +101,9 @@ class Systemd:
 
     @property
     def start_command(self) -> str:
-        """What starts it, now and from now on."""
+        """What starts it, now and from now on; of one that is masked, what allows that."""
+        if self.is_masked:
+            return " ".join(self.command("unmask"))
         return " ".join((*self.command("enable")[:-1], "--now", self.unit))
 
     @property
@@ -188,14 +195,16 @@ Manager = Systemd | Brew
 
 
 def find_managers(instance: str | None) -> list[Manager]:
-    """The managers of this machine that know ocpd, the user's before the system's."""
+    """The managers of this machine that know ocpd: those that run it or are to run it first, and
+    then the user's before the system's. Debian's package has units for both."""
     found: list[Manager] = []
     if has_program("systemctl"):
         unit = f"ocpd@{instance}.service" if instance else "ocpd.service"
         found += [Systemd(unit, calling_account()), Systemd(unit, None)]
     if has_program("brew") and not instance:
         found.append(Brew())
-    return [manager for manager in found if manager.is_known]
+    known = [manager for manager in found if manager.is_known]
+    return sorted(known, key=lambda manager: not (manager.is_running or manager.is_enabled))
 
 
 def choose_manager(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ocpctl.runner import Account
 
 _LONGEST_TOKEN = 4096
+_HOW = "what is wrong with it, and what to do: sudo ocpctl doctor"
 
 
 def show_login(_args: Namespace, desk: Desk) -> int:
@@ -44,7 +45,7 @@ def sign_in(_args: Namespace, desk: Desk) -> int:
         )
     binary, config_dir = told.raw("binary"), told.raw("config_dir")
     if not binary:
-        raise Failure("ocpd has found no Claude CLI", (told.text("message"),))
+        raise Failure("ocpd has found no Claude CLI", (told.text("message"), _HOW))
     for path in (binary, account.home, config_dir):
         _refuse_foreign(path, account)
     environ = clean_environ(account)
@@ -52,7 +53,7 @@ def sign_in(_args: Namespace, desk: Desk) -> int:
         environ["CLAUDE_CONFIG_DIR"] = config_dir
     code = run_shown([binary, "auth", "login"], environ, account)
     if code != 0:
-        raise Failure(f"the CLI's login ended with exit code {code}")
+        raise Failure(f"the CLI's login ended with exit code {code}", (_HOW,))
     return _show_state(desk.client.call("POST", "admin", "auth", "refresh"), desk)
 
 

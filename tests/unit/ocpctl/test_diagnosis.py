@@ -123,6 +123,7 @@ def test_of_another_machine_only_the_daemons_own_words_count():
             "--user",
         ),
         (down(services=(service(last_exit=1),)), "it ended (exit code 1", "journalctl -u ocpd"),
+        (down(services=(service(is_masked=True),)), "(it is masked)", "then: sudo ocpctl doctor"),
         (down(services=(service(is_running=True),)), "runs, but its ocpd does not answer", "journ"),
         (
             down(services=(service("user", is_running=True),), is_root=True),
@@ -180,6 +181,12 @@ def cli(path="/srv/anna/claude", **changes):
     return facts
 
 
+def npm(facts):
+    facts.cli.path = "/usr/bin/claude"
+    facts.cli.real_path = "/usr/lib/node_modules/@anthropic-ai/claude-code/cli.js"
+    return facts
+
+
 def hindered(facts):
     facts.cli.hindrance = "ocpd may not use /srv/anna"
     return facts
@@ -217,7 +224,13 @@ UP = {"reached": ANSWERED, "health": told(path=None)}
             "newer",
             "update --check",
         ),
-        (known(health=told(version="", problem="no version")), MUST, "no version", "--version"),
+        (
+            known(health=told(version="", problem="no version")),
+            MUST,
+            "no version",
+            "sudo -u ocpd -H /usr/bin/claude --version",
+        ),
+        (npm(known(health=told(version="", problem="no version"))), MUST, "no", "node is missing"),
     ],
 )
 def test_the_cli(facts, level, text, command):
@@ -460,3 +473,10 @@ def test_what_is_wrong_comes_with_what_to_type():
     wrong = [finding for finding in diagnosis.judge(sick) if finding.level == MUST]
     assert len(wrong) >= 5
     assert all(finding.commands for finding in wrong)
+
+
+def test_the_packages_unit_for_users_alone_makes_it_nobodys_own():
+    both = (service("user"), service("system", is_enabled=True))
+    assert down(services=both).is_system
+    assert not down(services=(service("user", is_enabled=True), service("system"))).is_system
+    assert not down(services=(service("user"), service("system"))).is_system

@@ -60,6 +60,23 @@ def test_when_nobody_answers_the_one_that_runs_is_chosen_else_the_first(machine)
     assert choose_manager([], _client()) is None
 
 
+def test_of_two_that_rest_it_is_the_one_that_was_switched_on(machine):
+    machine.add_systemd()
+    machine.set_unit("user.ocpd")
+    machine.set_unit("system.ocpd", "enabled")
+    assert [each.kind for each in find_managers(None)] == [SYSTEM, USER]
+    assert choose_manager(find_managers(None), _client()).kind == SYSTEM
+    machine.set_unit("user.ocpd", "enabled")
+    assert choose_manager(find_managers(None), _client()).kind == USER
+
+
+def test_a_unit_that_is_masked_is_there_and_says_how_to_get_it_back(machine):
+    machine.add_systemd()
+    (machine.state / "system.ocpd.service.more").write_text("LoadState=masked\n")
+    (found,) = find_managers(None)
+    assert (found.is_masked, found.start_command) == (True, "systemctl unmask ocpd.service")
+
+
 def test_waiting_to_be_well_tells_the_last_answer_that_was_not(daemon, monkeypatch):
     monkeypatch.setattr("ocpctl.services.ANSWER_WITHIN_S", 0.1)
     monkeypatch.setattr("ocpctl.services._LOOK_EVERY_S", 0.01)

@@ -175,7 +175,10 @@ def test_a_folder_that_all_may_write_is_not_trusted(ctl, daemon, house):
 def test_a_login_that_fails_is_told(ctl, daemon, house):
     (house / "claude").write_text("#!/bin/sh\nexit 3\n")
     daemon.answers["GET /admin/auth"] = answered(_told(house, os.geteuid()))
-    assert ctl("auth", "login") == (1, "", "ocpctl: the CLI's login ended with exit code 3\n")
+    said = ctl("auth", "login")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("ocpctl: the CLI's login ended with exit code 3\n")
+    assert "ocpctl doctor" in said.err
 
 
 def test_a_login_that_changes_nothing_is_exit_code_5(ctl, daemon, house):
@@ -189,6 +192,7 @@ def test_a_login_that_changes_nothing_is_exit_code_5(ctl, daemon, house):
     ("more", "message"),
     [
         ({"binary": None, "message": "install it"}, "no Claude CLI\n  install it"),
+        ({"binary": None, "message": "install it"}, "what to do: sudo ocpctl doctor"),
         ({"binary": "/nowhere/claude"}, "/nowhere/claude: no such file"),
         ({"uid": None}, "does not say as which user"),
         ({"uid": -1}, "does not say as which user"),
