@@ -178,7 +178,9 @@ class Client:
     def _access_advice(self, place: Place) -> tuple[str, ...]:
         if place.is_tcp:
             return ("changes over TCP need the admin key: OCPD_ADMIN_KEY=... ocpctl ...",)
-        if self._platform == "darwin" or place.kind == USER:
+        # Of an instance it is that user's own group.
+        is_instances = place.path.startswith("/run/ocpd-")
+        if self._platform == "darwin" or place.kind == USER or is_instances:
             return (f"try: sudo {self._command}",)
         return (
             f"try: sudo {self._command}",

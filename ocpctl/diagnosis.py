@@ -69,12 +69,13 @@ def _run(facts: Facts) -> str:
 def _entry_commands(facts: Facts) -> tuple[str, ...]:
     if facts.socket_group == NOT_YET:
         return ("you are in group ocpd since after your last login: log out and in again",)
-    if facts.place.startswith("/run/ocpd"):
+    if facts.place.startswith("/run/ocpd/"):
         return (
             f"sudo usermod -aG ocpd {facts.caller}",
             "then log out and in again; or use sudo ocpctl",
         )
-    return ("sudo ocpctl doctor",)
+    instance = f" --instance {facts.instance}" if facts.instance else ""
+    return (f"sudo ocpctl doctor{instance}",)
 
 
 def _explain_absence(facts: Facts) -> tuple[str, tuple[str, ...]]:

@@ -151,6 +151,11 @@ def test_of_another_machine_only_the_daemons_own_words_count():
             "log out and in again",
         ),
         (down(reached=FORBIDDEN, trouble="you may not", place="/x"), "you may not", "sudo ocpctl"),
+        (
+            down(reached=FORBIDDEN, place="/run/ocpd-guest/ocpd.sock", instance="guest"),
+            "",
+            "sudo ocpctl doctor --instance guest",
+        ),
         (down(reached=BROKEN, trouble="it broke off"), "it broke off", ""),
     ],
 )
