@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -106,7 +107,19 @@ def _check_ctl(files: Files, version: str) -> list[str]:
     link = files["usr/bin/ocpctl"][0]
     if not link.issym() or link.linkname != "../lib/ocpctl/ocpctl":
         return ["usr/bin/ocpctl: does not lead to the frozen program"]
-    return []
+    return check_copies(files)
+
+
+def check_copies(names: Iterable[str]) -> list[str]:
+    """Return what is wrong with the libraries a frozen ocpctl carries: Python's own is all that it
+    may copy. Any other would miss Debian's security updates, and has a licence that is not told."""
+    folder = "usr/lib/ocpctl/_internal/"
+    copies = [name for name in names if re.fullmatch(rf"{folder}lib[^/]*\.so[^/]*", name)]
+    return [
+        f"{name}: is Debian's; take it out in debian/rules, so that it becomes a dependency"
+        for name in copies
+        if not name.startswith(f"{folder}libpython3.")
+    ]
 
 
 def _check_version(files: Files, name: str, version: str) -> list[str]:

@@ -261,3 +261,12 @@ def test_everything_vendored_is_named_in_the_copyright_file():
     words = {word for line in used for word in re.split(r" and | or ", line)}
     has_text = set(re.findall(r"^License: (\S+)\n ", text, re.MULTILINE))
     assert words == has_text
+
+
+def test_a_frozen_ocpctl_copies_no_library_but_pythons_own():
+    folder = "usr/lib/ocpctl/_internal"
+    names = [f"{folder}/libpython3.11.so.1.0", f"{folder}/python3.11/lib-dynload/_ssl.so", "x.so"]
+    check = _module("inspection").check_copies
+    assert check(names) == []
+    (fault,) = check([*names, f"{folder}/libcrypto.so.3"])
+    assert "libcrypto.so.3: is Debian's" in fault
