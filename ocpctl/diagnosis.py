@@ -25,8 +25,13 @@ if TYPE_CHECKING:
 
     Judge = Callable[[Facts], Iterable[Finding]]
 
-# Exit codes of the daemon, as systemd keeps them.
-_REASONS = {69: "the system's ocpd has its port", 78: "its settings do not fit"}
+# Exit codes of the daemon, as systemd keeps them, and one of systemd's own (EXIT_CREDENTIALS).
+_REASONS = {
+    69: "the system's ocpd has its port",
+    78: "its settings do not fit",
+    243: "its secrets cannot be read",
+}
+_REMEDIES = {243: ("sudo install -d -m 700 /etc/ocpd/credentials",)}
 _RECENT_S = 3600.0
 
 
@@ -88,7 +93,7 @@ def _explain_absence(facts: Facts) -> tuple[str, tuple[str, ...]]:
         why = _REASONS.get(failed.last_exit, "it ended")
         return (
             f"ocpd does not run: {why} (exit code {failed.last_exit} of {failed.name})",
-            (failed.log, failed.start),
+            (failed.log, *_REMEDIES.get(failed.last_exit, ()), failed.start),
         )
     running = next((s for s in facts.services if s.is_running), None)
     if running is not None and running.kind == "user" and facts.is_root and facts.caller != "root":

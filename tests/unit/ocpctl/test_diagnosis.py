@@ -123,6 +123,7 @@ def test_of_another_machine_only_the_daemons_own_words_count():
             "--user",
         ),
         (down(services=(service(last_exit=1),)), "it ended (exit code 1", "journalctl -u ocpd"),
+        (down(services=(service(last_exit=243),)), "cannot be read", "etc/ocpd/credentials"),
         (down(services=(service(is_masked=True),)), "(it is masked)", "then: sudo ocpctl doctor"),
         (down(services=(service(is_running=True),)), "runs, but its ocpd does not answer", "journ"),
         (
