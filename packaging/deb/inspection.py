@@ -43,7 +43,7 @@ def inspect(deb: Path) -> list[str]:
             member.name.removeprefix("./"): (member, _data(archive, member)) for member in archive
         }
     _note_libc(deb, fields)
-    faults = [*_check_common(files, architecture), *_check_scripts(deb)]
+    faults = [*_check_common(files, architecture), *_check_scripts(deb), *check_strays(files)]
     if f"\nVersion: {version}\n" not in fields:
         faults.append("its file name has another version than its fields")
     faults += _check_daemon(files, version) if package == "ocpd" else _check_ctl(files, version)
@@ -93,6 +93,16 @@ def _check_daemon(files: Files, version: str) -> list[str]:
     if secrets is None or secrets[0].mode & 0o777 != 0o700:
         faults.append("etc/ocpd/credentials: not a folder that only root reads")
     return faults
+
+
+def check_strays(names: Iterable[str]) -> list[str]:
+    """Return what lay about in the tree that was packed: what editors and tests leave."""
+    own = re.compile(r"usr/lib/(ocpd/ocpd|ocpctl/ocpctl)/.*[^/]\.[^/]+")
+    return [
+        f"{name}: is no file of ocpd's; take it out of the tree"
+        for name in names
+        if own.fullmatch(name) and not name.endswith((".py", ".json"))
+    ]
 
 
 def _check_ctl(files: Files, version: str) -> list[str]:

@@ -270,3 +270,11 @@ def test_a_frozen_ocpctl_copies_no_library_but_pythons_own():
     assert check(names) == []
     (fault,) = check([*names, f"{folder}/libcrypto.so.3"])
     assert "libcrypto.so.3: is Debian's" in fault
+
+
+def test_what_lies_about_in_a_tree_is_not_packed():
+    folder = "usr/lib/ocpd/ocpd/http"
+    check = _module("inspection").check_strays
+    assert check([folder, f"{folder}/a.py", "usr/lib/ocpctl/_internal/x.so"]) == []
+    for name in (f"{folder}/.a.py.swp", f"{folder}/a.py.orig", "usr/lib/ocpctl/ocpctl/a.pyc"):
+        assert check([name]), name
