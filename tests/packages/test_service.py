@@ -51,6 +51,20 @@ def test_with_sockets_no_connection_is_refused_while_it_restarts(installed):
     assert not visitors.failures
 
 
+def test_with_sockets_another_port_is_refused_with_commands_that_bring_it(installed):
+    _use_sockets(installed)
+    told = installed.ocpctl("settings", "port", "4000")
+    assert told.returncode != 0
+    assert "systemctl edit ocpd.socket" in told.stdout
+    lines = told.stdout.partition("with the lines ")[2].partition("; then: ")
+    # As told: the lines, and then the commands.
+    installed.drop_in("ocpd.socket", "\n".join(lines[0].split(" / ")))
+    for command in lines[2].strip().split("; "):
+        installed.container.check(*command.split())
+    assert "http://127.0.0.1:4000\n" in installed.ocpctl("status").stdout
+    assert installed.is_active("ocpd-admin.socket")
+
+
 @pytest.mark.parametrize("word", ["stop", "restart"])
 def test_with_sockets_ocpctl_finds_its_socket_after_the_service_stopped(installed, word):
     _use_sockets(installed)

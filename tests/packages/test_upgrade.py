@@ -37,6 +37,24 @@ def test_an_upgrade_in_the_middle_of_a_stream_loses_nothing(older, api):
     assert older.health()["version"] == older.version() != "0.0.9"
 
 
+def test_an_upgrade_without_sockets_finishes_the_stream_too(older, api):
+    older.point_cli_at(api.url)
+    older.ocpctl("auth", "token", stdin="scripted-token-of-a-test\n")
+    api.script(Hang(after=2, answer=Say(["One,", " two,", " three,", " four."])))
+    with older.call("Count") as stream:
+        stream.read_until(b" two,")
+        upgrade = ("apt-get", "install", "-y", "--only-upgrade", "ocpd", "ocpctl")
+        with older.container.running(*upgrade) as apt:
+            wait_until(lambda: older.show("ActiveState") == "deactivating", 60, "the drain")
+            api.release()
+            told = stream.read_all()
+            said, _ = apt.communicate(timeout=120)
+        assert apt.returncode == 0, said
+    for word in (b"One,", b" two,", b" three,", b" four.", b"[DONE]"):
+        assert word in told
+    assert older.health()["version"] == older.version() != "0.0.9"
+
+
 def test_keys_and_usage_survive_an_upgrade(older):
     older.container.check("ocpctl", "keys", "add", "laptop")
     older.apt("install", "-y", "--only-upgrade", "ocpd", "ocpctl")
