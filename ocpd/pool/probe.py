@@ -109,7 +109,12 @@ def _bundled() -> Path | None:
 
 
 def sign_in_command(path: str, environ: Mapping[str, str]) -> str:
-    """Return the exact command that signs in the CLI at ``path``."""
+    """Return the exact command that signs in the CLI at ``path``: of the system's service, whose
+    login is not the one of whoever reads this, the one that does so as its user."""
+    state = environ.get("STATE_DIRECTORY", "")
+    if state == "/var/lib/ocpd" or state.startswith("/var/lib/ocpd-"):
+        instance = state.removeprefix("/var/lib/ocpd").removeprefix("-")
+        return f"sudo ocpctl auth login{instance and f' --instance {shlex.quote(instance)}'}"
     on_path = shutil.which("claude", path=environ.get("PATH", "")) == path
     command = f"{'claude' if on_path else shlex.quote(path)} auth login"
     if directory := environ.get("CLAUDE_CONFIG_DIR"):

@@ -22,11 +22,23 @@ def test_after_the_installation_the_service_is_up_and_says_what_is_missing(machi
         figure(f"{package}, MB to fetch and on disk", f"{size / 1e6:.1f}, {int(kib) / 1e3:.1f}")
 
 
+def test_with_its_port_taken_it_is_installed_and_says_that_it_does_not_run(machine):
+    holder = ("python3", "-m", "http.server", "3456", "--bind", "127.0.0.1")
+    machine.container.check("systemd-run", "--quiet", "--unit=holder", *holder)
+    wait_until(lambda: "3456" in machine.container.check("ss", "-ltn"), 20, "the other program")
+    said = machine.apt("install", "-y", "ocpd")
+    assert "does not run yet" in said
+    assert "held by python3" in machine.ocpctl("doctor").stdout
+    # It has not given up.
+    machine.systemctl("stop", "holder")
+    wait_until(machine.is_active, 20, "the service")
+
+
 def test_with_the_cli_there_but_no_login_it_says_not_signed_in_and_how_to(installed, api):
     installed.point_cli_at(api.url)
     installed.systemctl("restart", "ocpd")
     wait_until(lambda: _is_signed_in(installed) is False, 20, "the word that nobody is signed in")
-    assert "not signed in" in installed.ocpctl("status").stdout
+    assert "not signed in; run: sudo ocpctl auth login" in installed.ocpctl("status").stdout
     doctor = installed.ocpctl("doctor")
     assert doctor.returncode == 5, doctor.stdout
     assert "ocpctl auth" in doctor.stdout

@@ -98,6 +98,22 @@ def test_the_sign_in_command_is_as_short_as_it_can_be(tmp_path: Path) -> None:
     assert sign_in_command(cli, moved) == "CLAUDE_CONFIG_DIR=/etc/c claude auth login"
 
 
+@pytest.mark.parametrize(
+    ("state", "command"),
+    [
+        ("/var/lib/ocpd", "sudo ocpctl auth login"),
+        ("/var/lib/ocpd-guest", "sudo ocpctl auth login --instance guest"),
+        ("/var/lib/other", "claude auth login"),
+    ],
+)
+def test_the_systems_service_is_signed_in_as_its_own_user(
+    tmp_path: Path, state: str, command: str
+) -> None:
+    cli = str(write_cli(tmp_path / "claude"))
+    environ = {"PATH": str(tmp_path), "STATE_DIRECTORY": state}
+    assert sign_in_command(cli, environ) == command
+
+
 @pytest.mark.parametrize("folder", ["with space", "quo'te", "$dollar;rm"])
 def test_the_sign_in_command_can_be_pasted_into_a_shell(tmp_path: Path, folder: str) -> None:
     cli = write_cli(tmp_path / folder / "claude", 'echo "signs in: $CLAUDE_CONFIG_DIR $*"')
