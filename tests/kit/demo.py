@@ -187,10 +187,11 @@ def main() -> int:
                 ) as home,
                 scripted_api() as url,
             ):
-                os.environ["OCPD_STATE_DIR"] = f"{home}/ocpd"
-                # Not where a daemon of the person's own would be.
-                os.environ["OCPD_SOCKET"] = f"{home}/ocpd.sock"
-                demo = msgspec.structs.replace(start, lane=demo_lane(url, Path(home)))
+                # Not where a daemon of the person's own has its state and its socket.
+                own = {"OCPD_STATE_DIR": f"{home}/ocpd", "OCPD_SOCKET": f"{home}/ocpd.sock"}
+                demo = msgspec.structs.replace(
+                    start, environ={**start.environ, **own}, lane=demo_lane(url, Path(home))
+                )
                 return serve(demo, NOTICE.format(sign_in=sign_in))
 
 

@@ -147,9 +147,11 @@ def test_with_a_login_it_is_the_daemon_and_nothing_else(tmp_path):
 
 @pytest.mark.real_cli
 def test_without_a_login_it_is_a_demo_that_says_so_and_leaves_nothing(tmp_path):
-    env = environ(find_real_cli(), tmp_path)
+    persons = {"HOME": str(tmp_path / "home"), "XDG_STATE_HOME": "", "XDG_RUNTIME_DIR": ""}
+    env = environ(find_real_cli(), tmp_path) | persons
     with running(env, Start.DEMO) as greeting:
         url = address(greeting)
+        assert f"--socket {env['TMPDIR']}/ocpd-demo-" in greeting
         question = {"model": "sonnet", "messages": [{"role": "user", "content": "Hello!"}]}
         headers, answer = ask(url, "POST", "/v1/chat/completions", question)
         _, health = ask(url, "GET", "/health")
@@ -159,4 +161,6 @@ def test_without_a_login_it_is_a_demo_that_says_so_and_leaves_nothing(tmp_path):
     assert headers["x-ocpd-demo"] == "1"
     assert "canned" in answer["choices"][0]["message"]["content"]
     assert health["demo"] is True
+    # The CLI itself was asked there whether anybody is signed in.
+    assert not (tmp_path / "home/.local").exists()
     assert not os.listdir(env["TMPDIR"])
