@@ -31,6 +31,8 @@ from ocpd.turn.servers import Registry
 REJECTIONS_TO_DEGRADE = 2
 RECENT_SHOWN = 5
 
+_DEMO = "a demo: nobody is signed in, and the answers are canned"
+
 
 class Claude(msgspec.Struct):
     """The CLI: where, which, and what is wrong with it (``problem`` and ``warning`` are texts for
@@ -217,7 +219,7 @@ class Health:
             claude_binary_ok=claude.ok,
             demo=self._demo,
             claude=claude,
-            auth=_auth(login),
+            auth=_auth(login, is_demo=self._demo),
             stats=_stats(ledger, queue),
             concurrency=_concurrency(queue),
             processes=s.pool.statistics(),
@@ -261,7 +263,7 @@ def _claude(probe: Probe) -> Claude:
     )
 
 
-def _auth(state: LoginState) -> Auth:
+def _auth(state: LoginState, *, is_demo: bool) -> Auth:
     to_ms: Callable[[float], int] = lambda seconds: int(seconds * 1000)  # noqa: E731
     return Auth(
         ok=state.ok,
@@ -269,7 +271,7 @@ def _auth(state: LoginState) -> Auth:
         ok_at=to_ms(state.ok_at),
         last_check=to_ms(state.last_check),
         last_outcome=state.last_outcome,
-        message=state.message,
+        message=_DEMO if is_demo else state.message,
         consecutive_failures=state.consecutive_failures,
         consecutive_inconclusive=state.consecutive_inconclusive,
     )

@@ -98,6 +98,8 @@ class House:
         probe: ToldProbe | None = None,
         pool: ToldPool | None = None,
         settings: Settings | None = None,
+        *,
+        demo: bool = False,
     ) -> None:
         self.scene = Scene()
         self.probe = probe or ToldProbe()
@@ -119,10 +121,16 @@ class House:
             lambda: ("http://127.0.0.1:3456",),
             lambda: (),
         )
-        self.health = Health(sources, version="1.2.3", demo=False, nursery=self.chores)
+        self.health = Health(sources, version="1.2.3", demo=demo, nursery=self.chores)
 
     def told(self) -> dict[str, Any]:
         return msgspec.json.decode(msgspec.json.encode(self.health.report()), type=dict[str, Any])
+
+
+def test_a_demo_does_not_say_that_somebody_is_signed_in() -> None:
+    told = House(demo=True).told()
+    assert told["demo"]
+    assert "nobody is signed in" in told["auth"]["message"]
 
 
 def test_the_report_has_the_names_that_clients_read() -> None:
