@@ -10,6 +10,7 @@ from ocpctl.output import DIM
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Callable
 
     from ocpctl.desk import Desk
     from ocpctl.fields import Json
@@ -19,9 +20,9 @@ _DIGITS = frozenset("0123456789")
 
 
 def run_settings(args: Namespace, desk: Desk) -> int:
-    """Show all or one, change one, reset one, or explain one."""
+    """Show all or one, change some, reset some, or explain one."""
     if args.reset is not None:
-        return _reset(_only_key(args, args.reset), desk)
+        return _reset(_read_resets(args), desk)
     if args.explain is not None:
         path = ("settings", _only_key(args, args.explain))
         return desk.answer(desk.client.get(*path), _explain)
@@ -56,15 +57,31 @@ def read_value(text: str) -> Json:
     return text
 
 
+def _read_resets(args: Namespace) -> list[str]:
+    """``--reset KEY KEY`` and ``KEY KEY --reset`` mean the same."""
+    before = [word for word in (args.key, args.value, *args.more) if word is not None]
+    keys: list[str] = args.reset or before
+    if not all(keys) or not keys or (args.reset and before):
+        raise Misuse(
+            "settings --reset: one setting is wanted, or several, on one side of --reset",
+            ("ocpctl settings lists them",),
+        )
+    return keys
+
+
 def _only_key(args: Namespace, named: str) -> str:
-    """``--reset KEY`` and ``KEY --reset`` mean the same."""
+    """``--explain KEY`` and ``KEY --explain`` mean the same."""
     keys = [key for key in (named, args.key) if key]
     if len(keys) != 1 or args.value is not None:
         raise Misuse("one setting is wanted", ("ocpctl settings lists them",))
     return str(keys[0])
 
 
-def _change(changes: dict[str, Json], desk: Desk) -> int:
+def _change(
+    changes: dict[str, Json],
+    desk: Desk,
+    show: Callable[[Fields, Output], None] | None = None,
+) -> int:
     try:
         told = desk.client.call("PATCH", "settings", body=changes)
     except Refused as refused:
@@ -74,7 +91,7 @@ def _change(changes: dict[str, Json], desk: Desk) -> int:
         for error in errors:
             desk.out.cross(error)
         return REFUSED
-    return desk.answer(told, _show_results) or _show_errors(Fields(told), desk)
+    return desk.answer(told, show or _show_results) or _show_errors(Fields(told), desk)
 
 
 def _show_results(body: Fields, out: Output) -> None:
@@ -93,15 +110,24 @@ def _show_errors(body: Fields, desk: Desk) -> int:
     return REFUSED if errors else OK
 
 
-def _reset(key: str, desk: Desk) -> int:
-    told = desk.client.call("DELETE", "settings", key)
+def _reset(keys: list[str], desk: Desk) -> int:
+    if len(keys) > 1:
+        # Settings that belong together can only go together.
+        return _change(dict.fromkeys(keys), desk, _show_resets)
+    told = desk.client.call("DELETE", "settings", keys[0])
+    return desk.answer(told, lambda body, out: _show_reset(body.text("key", keys[0]), body, out))
 
-    def show(body: Fields, out: Output) -> None:
-        origin = body.text("origin")
-        value = spell_value(body.value("value"))
-        out.tick(f"{body.text('key', key)} = {value}" + (f" ({origin})" if origin else ""))
 
-    return desk.answer(told, show)
+def _show_resets(body: Fields, out: Output) -> None:
+    results, current = body.part("results"), body.part("current")
+    for key in results.names():
+        if "error" not in results.part(key):
+            _show_reset(key, current.part(key) if key in current else results.part(key), out)
+
+
+def _show_reset(key: str, told: Fields, out: Output) -> None:
+    origin, value = told.text("origin"), spell_value(told.value("value"))
+    out.tick(f"{clean_text(key)} = {value}" + (f" ({origin})" if origin else ""))
 
 
 # Tables.
@@ -180,7 +206,10 @@ def _declare(parser: ArgumentParser) -> None:
         help="more of both: all are changed at once, or none",
     )
     parser.add_argument(
-        "--reset", metavar="KEY", nargs="?", const="", help="forget what was set here"
+        "--reset",
+        metavar="KEY",
+        nargs="*",
+        help="forget what was set here, of several settings at once",
     )
     parser.add_argument(
         "--explain", metavar="KEY", nargs="?", const="", help="where the value comes from"
@@ -194,7 +223,7 @@ COMMANDS = {
             run_settings,
             _declare,
             detail="A change takes effect at once and survives a restart; --reset gives the"
-            " setting back to flags, environment and config file.",
+            " settings named back to flags, environment and config file.",
         )
     }
 }

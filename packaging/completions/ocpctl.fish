@@ -92,7 +92,7 @@ complete -c ocpctl -n '__fish_seen_subcommand_from quota' -l json -d 'the daemon
 complete -c ocpctl -n '__fish_seen_subcommand_from quota' -l socket -r -F -d 'where ocpd listens'
 complete -c ocpctl -n '__fish_seen_subcommand_from quota' -l instance -r -d 'which ocpd, if there are several'
 complete -c ocpctl -n '__fish_seen_subcommand_from quota' -s h -l help -d 'this text'
-complete -c ocpctl -n '__fish_seen_subcommand_from settings' -l reset -r -d 'forget what was set here'
+complete -c ocpctl -n '__fish_seen_subcommand_from settings' -l reset -r -d 'forget what was set here, of several settings at once'
 complete -c ocpctl -n '__fish_seen_subcommand_from settings' -l explain -r -d 'where the value comes from'
 complete -c ocpctl -n '__fish_seen_subcommand_from settings' -l json -d 'the daemon\'s answer, for programs'
 complete -c ocpctl -n '__fish_seen_subcommand_from settings' -l socket -r -F -d 'where ocpd listens'

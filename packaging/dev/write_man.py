@@ -121,7 +121,8 @@ def _spell_name(action: Action) -> str:
     metavar = str(action.metavar or "")
     if not action.option_strings:
         return metavar
-    value = f"[{metavar}]" if action.nargs == "?" else metavar
+    many = f"{metavar} ..." if action.nargs == "*" else metavar
+    value = f"[{many}]" if action.nargs in ("?", "*") else many
     return f"{', '.join(action.option_strings)} {value if action.nargs != 0 else ''}".strip()
 
 

@@ -162,6 +162,10 @@ def test_it_is_switched_on_and_off_at_once_as_a_whole(
         told = operator.fails("settings", "--reset", "tlsKey")
         assert "tlsKey: it is missing" in told
         assert fetch(port, authority).status == 200
+        told = operator.does("settings", "--reset", "tlsCertificate", "tlsKey")
+        assert told.count("(default)") == 2
+        assert stage.get("/health").status == 200
+        assert stage.daemon.url.startswith("http://")
 
 
 def test_a_renewal_that_fails_is_in_health_until_it_is_mended(

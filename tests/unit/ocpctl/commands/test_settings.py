@@ -154,6 +154,36 @@ def test_a_reset_tells_what_lies_beneath(ctl, daemon, argv):
     assert json.loads(ctl("settings", *argv, "--json").out) == body
 
 
+@pytest.mark.parametrize(
+    "argv", [("--reset", "tlsCertificate", "tlsKey"), ("tlsCertificate", "tlsKey", "--reset")]
+)
+def test_several_are_reset_at_once_or_none(ctl, daemon, argv):
+    body = {
+        "results": {
+            "tlsCertificate": {"ok": True, "value": ""},
+            "tlsKey": {"ok": True, "value": "/etc/key.pem"},
+        },
+        "current": {
+            "tlsCertificate": {"value": "", "origin": "default"},
+            "tlsKey": {"value": "/etc/key.pem", "origin": "OCPD_TLS_KEY"},
+        },
+    }
+    daemon.answers["PATCH /settings"] = answered(body)
+    said = ctl("settings", *argv)
+    assert said.err == ""
+    assert said.out == "✓ tlsCertificate =  (default)\n✓ tlsKey = /etc/key.pem (OCPD_TLS_KEY)\n"
+    assert said.code == 0
+    assert daemon.last.json == {"tlsCertificate": None, "tlsKey": None}
+    assert json.loads(ctl("settings", *argv, "--json").out) == body
+
+
+def test_several_resets_that_are_refused_are_a_failure(ctl, daemon):
+    body = {"results": {}, "errors": ["port is fixed by --port"], "current": {}}
+    daemon.answers["PATCH /settings"] = answered(body, status=409)
+    said = ctl("settings", "--reset", "port", "bind")
+    assert said == (1, "", "✗ port is fixed by --port\n")
+
+
 def test_a_setting_fixed_in_argv_cannot_be_reset(ctl, daemon):
     daemon.answers["DELETE /settings/port"] = refused("port is fixed by --port", 409)
     assert ctl("settings", "--reset", "port") == (1, "", "ocpctl: port is fixed by --port\n")
@@ -184,7 +214,7 @@ def test_explain_tells_where_a_value_comes_from(ctl, daemon, argv):
 
 @pytest.mark.parametrize(
     "argv",
-    [("--reset",), ("--explain",), ("a", "1", "--reset"), ("a", "--reset", "b")],
+    [("--reset",), ("--explain",), ("a", "1", "--explain"), ("a", "--reset", "b"), ("--reset", "")],
 )
 def test_reset_and_explain_want_one_setting(ctl, daemon, argv):
     said = ctl("settings", *argv)
