@@ -7,6 +7,7 @@ from argparse import ArgumentTypeError
 from ocpctl.failures import REFUSED, Misuse
 from ocpctl.fields import Fields
 from ocpctl.grammar import Verb
+from ocpctl.limits import PERIODS, name_limit, spell_amount
 from ocpctl.output import DIM, GREEN, RED
 
 TYPE_CHECKING = False
@@ -66,7 +67,11 @@ def revoke_key(args: Namespace, desk: Desk) -> int:
 
 def show_key(args: Namespace, desk: Desk) -> int:
     """Tell all about one key, but the secret."""
-    return desk.answer(desk.client.get("api", "keys", read_ref(args.ref)), _show_key)
+    path = ("api", "keys", read_ref(args.ref))
+    return desk.answer(
+        desk.client.get(*path),
+        lambda key, out: _show_key(key, Fields(desk.client.get(*path, "quota")), out),
+    )
 
 
 def rename_key(args: Namespace, desk: Desk) -> int:
@@ -167,12 +172,16 @@ def _spell_names(key: Fields, name: str, unset: str) -> str:
     return ", ".join(key.texts(name)) or "none"
 
 
-def _show_key(key: Fields, out: Output) -> None:
-    quota = [
-        f"{period} {key.text(f'quota_{period}')}"
-        for period in ("daily", "weekly", "monthly")
-        if key.value(f"quota_{period}") is not None
-    ]
+def _spell_limits(quota: Fields) -> str:
+    limits = [(name_limit(limit), limit) for limit in quota.parts("limits")]
+    if "limits" not in quota:
+        limits = [(period, quota.part("quota").part(period)) for period in PERIODS]
+    known = ((name, limit.number("limit")) for name, limit in limits)
+    told = [f"{name} {spell_amount(most, name)}" for name, most in known if most is not None]
+    return ", ".join(told) or "none"
+
+
+def _show_key(key: Fields, quota: Fields, out: Output) -> None:
     out.pairs(
         (
             ("Name", key.text("name")),
@@ -188,7 +197,7 @@ def _show_key(key: Fields, out: Output) -> None:
             ("Models", ", ".join(key.texts("models")) or "all"),
             ("MCP servers", _spell_names(key, "mcp_servers", "all")),
             ("Tools", _spell_names(key, "allowed_tools", "as the setting allowedTools says")),
-            ("Quota", ", ".join(quota) or "none"),
+            ("Quota", _spell_limits(quota)),
             ("Note", key.text("note")),
         )
     )

@@ -6,6 +6,7 @@ from ocpctl.commands.keys import read_ref
 from ocpctl.failures import Misuse
 from ocpctl.fields import Fields, spell_value
 from ocpctl.grammar import Verb
+from ocpctl.limits import PERIODS, name_limit, spell_amount
 from ocpctl.output import RED
 
 TYPE_CHECKING = False
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ocpctl.output import Output
 
 _NO_LIMIT = ("none", "off", "unlimited", "null")
-_PERIODS = ("daily", "weekly", "monthly")
 
 
 def run_quota(args: Namespace, desk: Desk) -> int:
@@ -59,33 +59,21 @@ def _show_changes(body: Fields, out: Output) -> None:
 
 def _show_quota(ref: str, body: Fields, out: Output) -> None:
     out.title(f"Quota of {ref}")
-    rows = [_limit_row(limit, out) for limit in body.parts("limits")]
+    rows = [_row(name_limit(limit), limit, out) for limit in body.parts("limits")]
     if not rows:
         quota = body.part("quota")
-        rows = [_row(period, quota.part(period), out) for period in _PERIODS if period in quota]
+        rows = [_row(period, quota.part(period), out) for period in PERIODS if period in quota]
     for row in rows:
         out.line(row)
     if not rows:
         out.line("  no limits")
 
 
-def _limit_row(limit: Fields, out: Output) -> str:
-    what, period = limit.text("what", "requests"), limit.text("period", "?")
-    if period == "at_once":
-        return _row(what, limit, out)
-    return _row(period if what == "requests" else f"{what}.{period}", limit, out)
-
-
 def _row(name: str, limit: Fields, out: Output) -> str:
-    is_cost = name.startswith("cost")
     used, most = limit.number("used") or 0, limit.number("limit")
-    spelled = "no limit" if most is None else f"of {_amount(most, is_cost=is_cost)}"
-    text = f"  {name:<22}{_amount(used, is_cost=is_cost):>10}  {spelled}"
+    spelled = "no limit" if most is None else f"of {spell_amount(most, name)}"
+    text = f"  {name:<22}{spell_amount(used, name):>10}  {spelled}"
     return text if most is None or used < most else out.paint(text, RED)
-
-
-def _amount(number: float, *, is_cost: bool) -> str:
-    return f"${number:.2f}" if is_cost else spell_value(number)
 
 
 def _declare(parser: ArgumentParser) -> None:

@@ -129,6 +129,7 @@ def test_a_list_with_a_hole_in_it_is_a_mistake(ctl, option, example, names):
 def test_any_name_reaches_the_daemon_whole(ctl, daemon, ref, segment):
     daemon.answers[f"DELETE /api/keys/{segment}"] = answered({"revoked": True, "idOrName": ref})
     daemon.answers[f"GET /api/keys/{segment}"] = answered(_key(ref))
+    daemon.answers[f"GET /api/keys/{segment}/quota"] = answered({"limits": []})
     daemon.answers[f"PATCH /api/keys/{segment}"] = answered(_key("new"))
     daemon.answers[f"POST /api/keys/{segment}/rotate"] = answered(MADE)
     assert ctl("keys", "revoke", ref).out == f'✓ Key "{ref}" revoked\n'
@@ -161,9 +162,20 @@ def test_a_name_that_is_taken_is_told(ctl, daemon):
 
 
 def test_one_key_is_shown_in_full_but_for_the_secret(ctl, daemon):
-    limits = {"models": ["opus"], "mcp_servers": [], "quota_daily": 50, "quota_monthly": 0}
+    limits = {"models": ["opus"], "mcp_servers": [], "quota_daily": 50}
     key = _key("laptop", note="kitchen", allowed_tools=["Bash", "Read"], **limits)
     daemon.answers["GET /api/keys/laptop"] = answered(key)
+    quota = {
+        "limits": [
+            {"what": "requests", "period": "daily", "limit": 50, "used": 1},
+            {"what": "requests", "period": "minute", "limit": 0, "used": 0},
+            {"what": "tokens", "period": "daily", "limit": 1000, "used": 0},
+            {"what": "cost", "period": "monthly", "limit": 5, "used": 0.1},
+            {"what": "streams", "period": "at_once", "limit": 2, "used": 0},
+            {"what": "requests", "period": "lifetime", "limit": 900, "used": 0},
+        ]
+    }
+    daemon.answers["GET /api/keys/laptop/quota"] = answered(quota)
     said = ctl("keys", "show", "laptop")
     assert said.out == (
         "Name         laptop\n"
@@ -178,9 +190,24 @@ def test_one_key_is_shown_in_full_but_for_the_secret(ctl, daemon):
         "Models       opus\n"
         "MCP servers  none\n"
         "Tools        Bash, Read\n"
-        "Quota        daily 50, monthly 0\n"
+        "Quota        daily 50, minute 0, tokens.daily 1000, cost.monthly $5.00, streams 2,"
+        " lifetime 900\n"
         "Note         kitchen\n"
     )
+    assert json.loads(ctl("keys", "show", "laptop", "--json").out) == key
+
+
+@pytest.mark.parametrize(
+    ("quota", "told"),
+    [
+        ({"limits": []}, "none"),
+        ({"quota": {"daily": {"limit": 0, "used": 0}, "weekly": {"limit": None}}}, "daily 0"),
+    ],
+)
+def test_a_key_without_limits_or_of_an_old_daemon_is_shown(ctl, daemon, quota, told):
+    daemon.answers["GET /api/keys/laptop"] = answered(_key("laptop"))
+    daemon.answers["GET /api/keys/laptop/quota"] = answered(quota)
+    assert f"Quota        {told}\n" in ctl("keys", "show", "laptop").out
 
 
 # Where a key stands.
