@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ocpctl.output import Output
 
 LEVELS = ("all", "debug", "info", "warn", "error")
+# logLevel is spelled as the daemon's log has it.
+_SPELLED = {"warning": "warn"}
 MOST = 500
 _FRAME_LIMIT = 1024 * 1024
 
@@ -35,7 +37,7 @@ def read_amount(number: str | None, level: str | None, *, is_following: bool) ->
     """Read how many entries of which level are wanted; either may be left out. Raises Misuse."""
     words = [word for word in (number, level) if word is not None]
     numbers = [word for word in words if word.isascii() and word.isdecimal()]
-    levels = [word for word in words if word not in numbers]
+    levels = [_SPELLED.get(word, word) for word in words if word not in numbers]
     if len(numbers) > 1 or len(levels) > 1 or any(word not in LEVELS for word in levels):
         raise Misuse(
             f"logs {' '.join(words)}: a number and a level are wanted",

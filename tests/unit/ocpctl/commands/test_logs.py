@@ -48,6 +48,7 @@ def test_twenty_errors_are_shown_unless_something_is_said(ctl, daemon):
     [
         (("5",), "n=5&level=error"),
         (("warn",), "n=20&level=warn"),
+        (("5", "warning"), "n=5&level=warn"),
         (("5", "all"), "n=5&level=all"),
         (("all", "5"), "n=5&level=all"),
         (("500", "debug"), "n=500&level=debug"),
