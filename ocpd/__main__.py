@@ -20,6 +20,7 @@ import uvloop
 
 from ocpd.aio import Nursery, steady_clock
 from ocpd.daemon.credentials import read_credentials
+from ocpd.daemon.forget import FLAG, CannotForget, forget
 from ocpd.daemon.greeting import describe
 from ocpd.daemon.house import open_daemon
 from ocpd.daemon.neighbour import find_remedy
@@ -34,7 +35,7 @@ from ocpd.notify import Notifier
 from ocpd.pool.home import state_directory
 from ocpd.settings.knob import SettingsError
 from ocpd.settings.load import load_settings
-from ocpd.settings.table import KNOBS
+from ocpd.settings.table import BY_KEY, KNOBS
 from ocpd.settings.values import Settings
 
 EX_UNAVAILABLE = 69
@@ -44,6 +45,8 @@ EX_CONFIG = 78
 def main() -> int:
     """Run ocpd in the foreground until SIGINT or SIGTERM."""
     try:
+        if (named := vars(_parser().parse_args(sys.argv[1:]))["forget"]) is not None:
+            return _forget(read_names(named))
         start = read_start(sys.argv[1:])
         if "--check" in sys.argv[1:]:
             load_with(start, {})
@@ -60,7 +63,7 @@ def read_start(argv: list[str]) -> Start:
     for --help and for --version.
     """
     arguments = vars(_parser().parse_args(argv))
-    config, _ = arguments.pop("config"), arguments.pop("check")
+    config, _, _ = (arguments.pop(name) for name in ("config", "check", "forget"))
     given = {key: value for key, value in arguments.items() if value is not None}
     inherited = take_sockets(os.environ)
     file = read_config(config, os.environ)
@@ -78,6 +81,29 @@ def read_start(argv: list[str]) -> Start:
         read_file=lambda: read_config(config, os.environ),
         read_models=read_models,
     )
+
+
+def read_names(text: str) -> list[str]:
+    """Read names of settings with commas between them. Raises SettingsError for one that is
+    none."""
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in BY_KEY:
+            raise SettingsError(f"{FLAG}: unknown setting {name!r}")
+    return names
+
+
+def _forget(keys: list[str]) -> int:
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            forgotten = runner.run(forget(state_directory(os.environ), keys))
+    except CannotForget as error:
+        print(f"ocpd: {error}", file=sys.stderr)  # noqa: T201 - for the person at the terminal
+        return 1
+    for key in keys:
+        did = "forgotten" if key in forgotten else "was not changed at run time"
+        print(f"{key}: {did}")  # noqa: T201 - for the person at the terminal
+    return 0
 
 
 def serve(start: Start, notice: str = "") -> int:
@@ -210,6 +236,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ocpd {VERSION}")
     parser.add_argument("--config", metavar="FILE", help="ocpd.toml to read")
     parser.add_argument("--check", action="store_true", help="only say whether the settings fit")
+    parser.add_argument(
+        FLAG,
+        metavar="KEY,KEY",
+        help="only forget what was changed of these settings at run time, and do not start",
+    )
     for knob in KNOBS:
         if knob.secret:
             # Every user of the machine sees the flags of its processes.

@@ -7,6 +7,7 @@ a whole, and the places a daemon uses on disk.
 import contextlib
 import functools
 import grp
+import itertools
 import logging
 import os
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from ocpd.claude.argv import Lane
+from ocpd.daemon.forget import spell_forget
 from ocpd.daemon.registry import read_registry
 from ocpd.errors import BadRequest
 from ocpd.http.identity import CERTIFICATE, KEY, Identity, UnusablePair
@@ -167,10 +169,11 @@ def load_with(start: Start, runtime: Mapping[str, object]) -> Loaded:
     try:
         _load(start, usable)
     except SettingsError as error:
-        flags = ", ".join(BY_KEY[key].flag for key in usable)
+        culprits = _find_culprits(start, usable)
+        flags = ", ".join(BY_KEY[key].flag for key in culprits)
         raise SettingsError(
-            f"{error}. Changed at run time: {', '.join(usable)}; the command line overrides that"
-            f" ({flags})"
+            f"{error}. Changed at run time: {', '.join(culprits)}; to forget that:"
+            f" {spell_forget(start.environ, culprits)} (or override it: {flags})"
         ) from error
     for key, value in runtime.items():
         if key in usable:
@@ -182,6 +185,18 @@ def load_with(start: Start, runtime: Mapping[str, object]) -> Loaded:
         else:
             usable[key] = value
     return _load(start, usable)
+
+
+def _find_culprits(start: Start, runtime: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the fewest changes without which the rest fits: none that guards the door is to be
+    forgotten without need."""
+    for count in (1, 2):
+        for keys in itertools.combinations(runtime, count):
+            rest = {key: value for key, value in runtime.items() if key not in keys}
+            with contextlib.suppress(SettingsError):
+                _load(start, rest)
+                return keys
+    return tuple(runtime)
 
 
 def _load(start: Start, runtime: Mapping[str, object]) -> Loaded:

@@ -38,6 +38,17 @@ says how to get it, and what else is to be done;
 .B ocpctl auth login
 signs in."""
 
+_OPTIONS = (
+    ("--config FILE", "the settings file to read"),
+    ("--check", "only say whether the settings fit"),
+    (
+        "--forget KEY,KEY",
+        "only forget what was changed of these settings at run time, for the case that it keeps"
+        " ocpd from starting; while it runs, ocpctl settings --reset does it",
+    ),
+    ("--version", "the version"),
+)
+
 _EXIT = (
     ("0", "stopped as asked"),
     ("1", "could not run, for example because another program has the port"),
@@ -104,7 +115,7 @@ def daemon_page() -> str:
         ".BR ocpd.toml (5)",
         "that is no secret is an option, too: maxQueue is",
         ".BR \\-\\-max\\-queue .",
-        *list_terms((("--config FILE", "the settings file to read"), ("--version", "the version"))),
+        *list_terms(_OPTIONS),
         ".SH SIGNALS",
         *list_terms(_SIGNALS),
         ".SH EXIT STATUS",

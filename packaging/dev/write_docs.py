@@ -52,6 +52,9 @@ The config file is the one that `--config FILE` or `OCPD_CONFIG` names, else
 A value that does not fit stops the start with exit code 78 and a line that names the setting, the
 value and what would fit. So does a name in the file that is no setting. `ocpd --check` only says
 whether everything fits, in the same way.
+What was changed at run time and does not fit any more is left out, with a line in the log; but not
+what decides who may come in: that stops the start, and the line names the command that forgets it,
+such as `ocpd --forget tlsCertificate,tlsKey`.
 
 All but flags and secrets can be changed while ocpd runs: with `ocpctl settings KEY VALUE`, which
 comes right behind the flags and counts after a restart too, or in the config file and then

@@ -109,6 +109,15 @@ def test_a_guard_that_does_not_fit_any_more_stops_the_start(
         load_with(start_of(), {**misfit, **guards})
 
 
+def test_only_what_is_in_the_way_is_named_with_the_command_that_forgets_it(tmp_path: Path) -> None:
+    gone = {"tlsCertificate": str(tmp_path / "c.pem"), "tlsKey": str(tmp_path / "k.pem")}
+    with pytest.raises(SettingsError) as caught:
+        load_with(start_of(), {"authMode": "multi", "loopbackAdmin": "off", **gone})
+    told = str(caught.value)
+    assert "--forget tlsCertificate,tlsKey (or override it: --tls-certificate, --tls-key)" in told
+    assert "authMode" not in told
+
+
 def test_guards_count_together_beside_what_does_not_fit() -> None:
     guards = {"requireAuth": "on", "authMode": "multi"}
     loaded = load_with(start_of(), {"maxConcurrent": 99, **guards})
