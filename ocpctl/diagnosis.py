@@ -31,7 +31,10 @@ _REASONS = {
     78: "its settings do not fit",
     243: "its secrets cannot be read",
 }
-_REMEDIES = {243: ("sudo install -d -m 700 /etc/ocpd/credentials",)}
+_REMEDIES = {
+    78: ("the log names the setting; one that was changed at run time, with how to forget it",),
+    243: ("sudo install -d -m 700 /etc/ocpd/credentials",),
+}
 _RECENT_S = 3600.0
 
 
@@ -107,6 +110,7 @@ def _explain_absence(facts: Facts) -> tuple[str, tuple[str, ...]]:
         return "ocpd does not run", _or(service.start for service in facts.services)
     return "ocpd does not run, and no service manager here knows it", (
         "start it as you did before: ocpd, or make run in a checkout",
+        "if it ends at once, the line it ends with says why, and what to do",
     )
 
 

@@ -116,7 +116,9 @@ def test_of_another_machine_only_the_daemons_own_words_count():
         (known(services=()), "(process 500, started by hand)", ""),
         (down(), "ocpd does not run", "systemctl enable --now ocpd.service"),
         (down(services=()), "no service manager here knows it", "start it as you did before"),
+        (down(services=()), "no service manager here knows it", "if it ends at once, the line"),
         (down(services=(service(last_exit=78),)), "its settings do not fit", "journalctl -u ocpd"),
+        (down(services=(service(last_exit=78),)), "its settings do not fit", "how to forget it"),
         (
             down(services=(service("user", last_exit=69),)),
             "the system's ocpd has its port",
