@@ -11,7 +11,7 @@ import sys
 import time
 
 from ocpctl import inspection, services
-from ocpctl.claude import find_cli
+from ocpctl.claude import find_cli, find_fetched
 from ocpctl.facts import ABSENT, ANSWERED, BROKEN, FORBIDDEN, Facts, Service
 from ocpctl.failures import Failure, NoAccess, NotRunning
 from ocpctl.fields import Fields
@@ -209,6 +209,8 @@ def _look_at_cli(facts: Facts, account: Account, me: Account) -> None:
         cli.path = named or find_cli({"PATH": SYSTEM_PATH, "HOME": account.home})
     # sudo's HOME is root's: who typed it may have one in their own.
     cli.path = cli.path or named or find_cli(os.environ) or find_cli({"HOME": me.home})
+    if not cli.path and account.is_self:
+        cli.path = find_fetched()
     if not cli.path:
         return
     cli.real_path = os.path.realpath(cli.path)

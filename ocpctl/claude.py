@@ -7,6 +7,7 @@ has the same rules (``ocpd.pool.probe``, ``ocpd.claude.version``); a test compar
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ NEWEST_TESTED = (2, 1, 330)
 
 Version = tuple[int, ...]
 
+_FETCHED = "claude_agent_sdk/_bundled/claude"
 _TREES = (".nvm/versions/node", ".local/share/fnm/node-versions", ".asdf/installs/nodejs")
 
 
@@ -44,6 +46,24 @@ def usual_places(home: str) -> Iterator[str]:
         for version in versions:
             yield f"{home}/{tree}/{version}/bin/claude"
             yield f"{home}/{tree}/{version}/installation/bin/claude"
+
+
+def find_fetched(program: str = "") -> str:
+    """Return the path of the CLI that ``make run`` fetched into the checkout which ocpctl, at
+    ``program``, belongs to; "" if it is of no checkout, or has none.
+
+    The frozen one lies in dist/ocpctl of its checkout.
+    """
+    is_frozen = getattr(sys, "frozen", False)
+    parts = os.path.realpath(program or (sys.executable if is_frozen else __file__)).split("/")
+    top = "/".join(parts[:-3] if parts[-3:] == ["dist", "ocpctl", "ocpctl"] else parts[:-2])
+    library = f"{top}/.venv/lib"
+    try:
+        pythons = sorted(os.listdir(library), reverse=True)
+    except OSError:
+        return ""
+    places = (f"{library}/{name}/site-packages/{_FETCHED}" for name in pythons)
+    return next((path for path in places if is_executable(path)), "")
 
 
 def is_executable(path: str) -> bool:

@@ -37,6 +37,15 @@ def test_the_path_comes_before_the_usual_places(tmp_path):
     assert claude.find_cli({"PATH": f"{tmp_path}/bin", "HOME": str(tmp_path)}) == on_path
 
 
+@pytest.mark.parametrize("program", ["ocpctl/claude.py", "dist/ocpctl/ocpctl"])
+def test_what_was_fetched_into_the_checkout_is_found_from_there(tmp_path, program):
+    assert claude.find_fetched(str(tmp_path / program)) == ""
+    there = ".venv/lib/python3.11/site-packages/claude_agent_sdk/_bundled/claude"
+    fetched = _install(tmp_path / there)
+    assert claude.find_fetched(str(tmp_path / program)) == fetched
+    assert claude.find_fetched(str(tmp_path / "elsewhere" / program)) == ""
+
+
 @pytest.mark.parametrize(
     ("text", "version"),
     [

@@ -19,6 +19,7 @@ def _a_machine_like_any(monkeypatch):
     """Whatever this one has in its usual places, on its disk and in its memory."""
     places = lambda home: [f"{home}/.local/bin/claude"]  # noqa: E731
     monkeypatch.setattr("ocpctl.claude.usual_places", places)
+    monkeypatch.setattr("ocpctl.checkup.find_fetched", lambda: "")
     monkeypatch.setattr("ocpctl.inspection.free_mb", lambda _path: 90_000)
     monkeypatch.setattr("ocpctl.inspection.memory_mb", lambda: 8_000)
 
@@ -200,6 +201,14 @@ def test_ocpd_itself_judges_the_config_file(ctl, programs, tmp_path, monkeypatch
     # What the service's own variables would have made good is no fault of the file's.
     programs.add("ocpd", 'echo "ocpd: authMode: shared needs a key"; exit 78')
     assert "✓ config" in ctl("doctor").out
+
+
+def test_a_cli_that_make_run_fetched_is_one(ctl, programs, monkeypatch):
+    assert "✗ cli" in ctl("doctor").out
+    programs.add("fetched", 'echo "2.1.330 (Claude Code)"')
+    path = str(programs.folder / "fetched")
+    monkeypatch.setattr("ocpctl.checkup.find_fetched", lambda: path)
+    assert f"Claude CLI 2.1.330 at {path}" in ctl("doctor").out
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can be kept out of nothing but by pretence")
