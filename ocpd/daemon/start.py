@@ -94,6 +94,7 @@ def read_identity(settings: Settings) -> Identity | None:
         (missing,) = pair.keys() - set(given)
         raise SettingsError(
             f"{missing}: it is missing, and {given[0]} is set; set both at once, or neither"
+            f" (ocpctl settings --reset {CERTIFICATE} {KEY})"
         )
     try:
         return Identity(

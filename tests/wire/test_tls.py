@@ -161,6 +161,7 @@ def test_it_is_switched_on_and_off_at_once_as_a_whole(
         assert stage.daemon.url.startswith("https://")
         told = operator.fails("settings", "--reset", "tlsKey")
         assert "tlsKey: it is missing" in told
+        assert "ocpctl settings --reset tlsCertificate tlsKey" in told
         assert fetch(port, authority).status == 200
         told = operator.does("settings", "--reset", "tlsCertificate", "tlsKey")
         assert told.count("(default)") == 2
