@@ -82,6 +82,7 @@ def test_nothing_in_the_product_can_start_a_demo():
         assert said <= {
             "x-ocpd-demo",
             "no (demo: the answers are canned)",
+            "a demo: nobody is signed in, and the answers are canned",
             "this ocpd is a demo: its answers are canned, and so is the plan it shows",
             "this ocpd is a demo: its answers are canned",
             "demo",
