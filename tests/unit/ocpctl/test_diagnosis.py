@@ -350,6 +350,7 @@ def test_the_database_is_told_of_only_if_it_complains():
 def test_a_demo_says_so():
     assert list(diagnosis.judge_demo(known())) == []
     assert only(diagnosis.judge_demo(known(health=healthy(demo=True))))[0] == WARNING
+    assert list(diagnosis.judge_login(known(health=healthy(demo=True)))) == []
 
 
 # Around it.
