@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 SERVICE_USER = "ocpd"
 _PORT = 3456
 _VERSION_WITHIN_S = 20.0
+# What ProtectHome= hides (systemd.exec(5)).
+_HOMES = ("/home", "/root", "/run/user")
 
 
 def gather(desk: Desk) -> Facts:
@@ -224,7 +226,7 @@ def _look_at_cli(facts: Facts, account: Account, me: Account) -> None:
 
 def _find_cli_hindrance(facts: Facts, account: Account) -> str:
     path = facts.cli.real_path
-    is_home = path.startswith(("/home/", "/root/", "/run/user/"))
+    is_home = any(os.path.commonpath((path, top)) == top for top in _HOMES)
     if is_home and any(s.hides_homes for s in facts.services if s.kind == SYSTEM):
         return "the service sees nothing of people's homes (ProtectHome)"
     blocked = inspection.find_hindrance(path, account, os.R_OK | os.X_OK)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocpctl import diagnosis, surroundings
+from ocpctl import diagnosis, engine, surroundings
 from ocpctl.facts import (
     ABSENT,
     ANSWERED,
@@ -242,14 +242,14 @@ UP = {"reached": ANSWERED, "health": told(path=None)}
     ],
 )
 def test_the_cli(facts, level, text, command):
-    found = only(diagnosis.judge_cli(facts))
+    found = only(engine.judge_cli(facts))
     assert found[0] == level
     assert text in found[1]
     assert command in "; ".join(found[2])
 
 
 def test_whoever_may_not_ask_hears_nothing_of_the_cli():
-    assert list(diagnosis.judge_cli(cli(path="", reached=FORBIDDEN))) == []
+    assert list(engine.judge_cli(cli(path="", reached=FORBIDDEN))) == []
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_whoever_may_not_ask_hears_nothing_of_the_cli():
 def test_the_version_of_the_cli_is_judged_without_a_daemon_too(version, level, text):
     facts = cli()
     facts.cli.version = version
-    found = only(diagnosis.judge_cli(facts))
+    found = only(engine.judge_cli(facts))
     assert found[0] == level
     assert text in found[1]
 
@@ -279,14 +279,14 @@ def test_the_version_of_the_cli_is_judged_without_a_daemon_too(version, level, t
     ],
 )
 def test_the_login(auth, changes, level, command):
-    found = only(diagnosis.judge_login(known(auth=Fields(auth), **changes)))
+    found = only(engine.judge_login(known(auth=Fields(auth), **changes)))
     assert found[0] == level
     assert (found[2] or (None,))[0] == command
 
 
 def test_the_login_is_not_judged_by_a_command_for_somebody_else():
     auth = AUTH | {"signed_in": False, "message": "not signed in; run: /x/claude auth login"}
-    assert only(diagnosis.judge_login(known(auth=Fields(auth))))[1] == "not signed in"
+    assert only(engine.judge_login(known(auth=Fields(auth))))[1] == "not signed in"
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_the_database_is_told_of_only_if_it_complains():
 def test_a_demo_says_so():
     assert list(diagnosis.judge_demo(known())) == []
     assert only(diagnosis.judge_demo(known(health=healthy(demo=True))))[0] == WARNING
-    assert list(diagnosis.judge_login(known(health=healthy(demo=True)))) == []
+    assert list(engine.judge_login(known(health=healthy(demo=True)))) == []
 
 
 # Around it.
