@@ -4,16 +4,15 @@ What may live here: rows. What they mean is ``sched.planguard``'s.
 """
 
 from ocpd.settings.knob import Knob, Type
+from ocpd.settings.rows import integer
 
 
 def _stop_at(role: str, default: int, whose: str) -> Knob:
-    return Knob(
-        key=f"planStopAt{role.title()}",
-        type=Type.INTEGER,
-        default=default,
-        low=1,
-        high=100,
-        unit="%",
+    return integer(
+        f"planStopAt{role.title()}",
+        default,
+        (1, 100),
+        "%",
         help=f"Use of the plan's 5 hours or 7 days at which planGuard stops {whose}.",
     )
 

@@ -5,27 +5,9 @@ What may live here: rows. docs/settings.md is generated from them.
 
 from ocpd.settings.entrance import ENTRANCE
 from ocpd.settings.knob import Knob, Type
+from ocpd.settings.processes import PROCESSES
+from ocpd.settings.rows import integer
 from ocpd.settings.spending import SPENDING
-
-
-def _integer(
-    key: str,
-    default: int,
-    bounds: tuple[int, int],
-    unit: str,
-    *aliases: str,
-    help: str,  # noqa: A002 - the table reads like a form
-) -> Knob:
-    return Knob(
-        key=key,
-        type=Type.INTEGER,
-        default=default,
-        low=bounds[0],
-        high=bounds[1],
-        unit=unit,
-        aliases=aliases,
-        help=help,
-    )
 
 
 def _tiers() -> tuple[Knob, ...]:
@@ -39,7 +21,7 @@ def _tiers() -> tuple[Knob, ...]:
         knob
         for family, base, bounds, per_char in rows
         for knob in (
-            _integer(
+            integer(
                 f"tiers.{family}.base",
                 base,
                 bounds,
@@ -68,7 +50,7 @@ KNOBS: tuple[Knob, ...] = (
         help="Addresses to listen on, as 127.0.0.1,::1; those that others can reach want authMode"
         " shared or multi.",
     ),
-    _integer(
+    integer(
         "port",
         3456,
         (0, 65535),
@@ -110,10 +92,10 @@ KNOBS: tuple[Knob, ...] = (
         choices=("refuse", "default"),
         help="What to do with a model name nobody knows: 404, or run defaultModel.",
     ),
-    _integer(
+    integer(
         "maxConcurrent", 8, (1, 32), "", "CLAUDE_MAX_CONCURRENT", help="Turns that run at once."
     ),
-    _integer(
+    integer(
         "maxQueue",
         16,
         (0, 10_000),
@@ -121,7 +103,7 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_MAX_QUEUE",
         help="Turns that may wait for a place; one more is answered 429.",
     ),
-    _integer(
+    integer(
         "queueRetryAfter",
         5,
         (1, 3600),
@@ -129,14 +111,14 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_QUEUE_RETRY_AFTER",
         help="Retry-After of that 429.",
     ),
-    _integer(
+    integer(
         "queueTimeout",
         0,
         (1_000, 3_600_000),
         "ms",
         help="Longest time a turn may wait for a place; unset (0) is as long as timeout.",
     ),
-    _integer(
+    integer(
         "heartbeat",
         15_000,
         (0, 600_000),
@@ -144,7 +126,7 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_HEARTBEAT_INTERVAL",
         help="Silence of a stream, queued or running, after which it says keepalive; 0 is off.",
     ),
-    _integer(
+    integer(
         "timeout",
         600_000,
         (30_000, 1_800_000),
@@ -152,7 +134,7 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_TIMEOUT",
         help="Longest time a turn may run, waiting in the queue not counted.",
     ),
-    _integer(
+    integer(
         "firstByteTimeout",
         90_000,
         (15_000, 300_000),
@@ -160,14 +142,14 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_FIRST_BYTE_TIMEOUT",
         help="Longest time until the model says or thinks something; at its default, tiers hold.",
     ),
-    _integer(
+    integer(
         "idleEventTimeout",
         300_000,
         (0, 1_800_000),
         "ms",
         help="Longest silence of a model within its answer, tools at work not counted; 0 is off.",
     ),
-    _integer(
+    integer(
         "maxBodyBytes",
         33_554_432,
         (1024, 1_073_741_824),
@@ -175,119 +157,36 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_MAX_BODY_SIZE",
         help="Largest request body.",
     ),
-    _integer(
+    integer(
         "headerTimeout",
         15_000,
         (1_000, 300_000),
         "ms",
         help="Longest time a client may take to send a request head.",
     ),
-    _integer(
+    integer(
         "bodyTimeout",
         60_000,
         (1_000, 1_800_000),
         "ms",
         help="Longest pause while a client sends a request body.",
     ),
-    _integer(
+    integer(
         "idleTimeout",
         75_000,
         (1_000, 3_600_000),
         "ms",
         help="How long a connection stays open that is idle, or whose client takes nothing.",
     ),
-    _integer(
+    integer(
         "drainTimeout",
         600_000,
         (0, 3_600_000),
         "ms",
         help="How long a stop waits for running turns.",
     ),
-    _integer("spares", 1, (0, 8), "", help="Processes kept ready for each recently used model."),
-    _integer("maxSpares", 4, (0, 32), "", help="Processes kept ready in all."),
-    _integer(
-        "spareMemory",
-        1024,
-        (0, 1_048_576),
-        "MB",
-        help="Memory that ready processes may hold in all.",
-    ),
-    _integer(
-        "spareIdle",
-        3_600_000,
-        (1_000, 86_400_000),
-        "ms",
-        help="How long after its last use a model keeps a ready process.",
-    ),
-    _integer(
-        "maxProcesses",
-        12,
-        (1, 256),
-        "",
-        help="Processes of the Claude CLI in all: those that run, rest and are kept ready.",
-    ),
-    _integer(
-        "processMemory",
-        0,
-        (256, 1_048_576),
-        "MB",
-        help="Private memory of all processes together; unset (0) is half of this machine's.",
-    ),
-    _integer(
-        "recycleTurns",
-        200,
-        (1, 100_000),
-        "",
-        help="Turns after which a process is replaced.",
-    ),
-    _integer(
-        "recycleMemory",
-        400,
-        (128, 65_536),
-        "MB",
-        help="Private memory above which a process is replaced after its turn.",
-    ),
-    _integer(
-        "cliMaxRetries",
-        2,
-        (0, 10),
-        "",
-        "CLAUDE_CODE_MAX_RETRIES",
-        help="How often the CLI itself tries again after an upstream error.",
-    ),
-    _integer(
-        "structuredMaxAttempts",
-        3,
-        (1, 10),
-        "",
-        "OCP_STRUCTURED_MAX_ATTEMPTS",
-        help="How often the model may try to give an answer of the form asked for.",
-    ),
-    _integer(
-        "authCheckInterval",
-        600_000,
-        (10_000, 86_400_000),
-        "ms",
-        "CLAUDE_AUTH_CHECK_INTERVAL_MS",
-        help="How often the login is looked at.",
-    ),
-    _integer(
-        "authCheckTimeout",
-        10_000,
-        (1_000, 120_000),
-        "ms",
-        "CLAUDE_AUTH_CHECK_TIMEOUT_MS",
-        help="How long one look may take.",
-    ),
-    _integer(
-        "sessionTTL",
-        3_600_000,
-        (60_000, 86_400_000),
-        "ms",
-        "CLAUDE_SESSION_TTL",
-        help="How long a conversation rests in its process, waiting to be continued.",
-    ),
-    _integer(
+    *PROCESSES,
+    integer(
         "maxPromptChars",
         0,
         (10_000, 1_000_000),
@@ -308,7 +207,7 @@ KNOBS: tuple[Knob, ...] = (
         aliases=("CLAUDE_SYSTEM_PROMPT",),
         help="Instructions of the operator, behind those of every request.",
     ),
-    _integer(
+    integer(
         "cacheTTL",
         0,
         (0, 86_400_000),
@@ -316,7 +215,7 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_CACHE_TTL",
         help="How long an answer may be given again; 0 is off.",
     ),
-    _integer(
+    integer(
         "maxImageBytes",
         5_242_880,
         (1024, 104_857_600),
@@ -324,7 +223,7 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_MAX_IMAGE_BYTES",
         help="Largest picture or file of a request, decoded.",
     ),
-    _integer(
+    integer(
         "maxImages",
         20,
         (0, 1000),
@@ -332,7 +231,7 @@ KNOBS: tuple[Knob, ...] = (
         "CLAUDE_MAX_IMAGES",
         help="Pictures and files of a request, its history included.",
     ),
-    _integer(
+    integer(
         "maxImageTotalBytes",
         20_971_520,
         (1024, 1_073_741_824),
@@ -377,7 +276,7 @@ KNOBS: tuple[Knob, ...] = (
         help="Let the model run those tools, all of them if none are named, without any check.",
     ),
     *ENTRANCE,
-    _integer(
+    integer(
         "anonymousQuota",
         -1,
         (0, 1_000_000_000),
@@ -392,7 +291,7 @@ KNOBS: tuple[Knob, ...] = (
         help="Whether anonymousQuota is for all such requests together or for each address.",
     ),
     *SPENDING,
-    _integer(
+    integer(
         "usageKeepDays",
         400,
         (1, 3650),
