@@ -11,12 +11,17 @@ import time
 from pathlib import Path
 
 from bench import stage
+from ocpd.admin.tokens import KnownTokens
+from ocpd.api.doorkeeper import Doorkeeper
 from ocpd.claude.limits import Sheet
 from ocpd.dispatch.gate import Gate
 from ocpd.dispatch.job import Job
+from ocpd.http.message import Headers, Request
+from ocpd.http.sentry import Sentry
+from ocpd.settings.doors import read_doors
+from ocpd.settings.values import Settings
 from ocpd.store.quotas import PLACES
 from ocpd.store.store import Store
-from ocpd.turn.caller import Caller, Kind
 from ocpd.turn.events import Usage
 from ocpd.turn.outcome import Outcome, TurnState
 from ocpd.turn.request import Turn, TurnId
@@ -55,30 +60,46 @@ def _cpu_of(secrets: list[str], store: Store) -> float:
 
 
 def admission(folder: Path) -> None:
-    """Enter and leave the gate as turns do, under a limit of every kind and period."""
+    """Come in as turns do: the door, with a key of mode multi, then the gate, under a limit of
+    every kind and period, and out again."""
 
     async def measure() -> list[float]:
         async with Store(folder) as store:
             gate = Gate(store.quotas, store.usage, store.plan)
+            doors = read_doors(Settings(auth_mode="multi"))
+            door = Doorkeeper(KnownTokens(store.keys), doors, Sentry())
             secrets: list[str] = []
             for number in range(LIMITED_KEYS):
                 record, secret = await store.keys.add(f"key {number}")
                 secrets.append(secret)
                 await store.quotas.set(record.id, dict.fromkeys(PLACES, 1_000_000_000))
-            return [await _enter_once(store, gate, secrets, n) for n in range(ENTRIES)]
+            requests = [_request(secret) for secret in secrets]
+            return [await _enter_once(door, gate, requests, n) for n in range(ENTRIES)]
 
     # The first of each key reads what it used before.
     took = asyncio.run(measure())[LIMITED_KEYS:]
-    print(f"\nkey look-up, quota and end, {LIMITED_KEYS} keys, {len(PLACES)} limits   p50/p95 us")
+    print(f"\ndoor, quota and end, {LIMITED_KEYS} keys, {len(PLACES)} limits          p50/p95 us")
     print(f"  a turn                           {stage.p50_p95(took)}")
 
 
-async def _enter_once(store: Store, gate: Gate, secrets: list[str], number: int) -> float:
+def _request(secret: str) -> Request:
+    """A request from another machine, as the OpenAI SDK sends it."""
+    headers = Headers(
+        [
+            (b"host", b"10.0.0.2:3456"),
+            (b"authorization", f"Bearer {secret}".encode()),
+            (b"content-type", b"application/json"),
+            (b"user-agent", b"OpenAI/Python"),
+        ]
+    )
+    path = "/v1/chat/completions"
+    return Request("POST", path, path, "", headers, "1.1", "10.0.0.3")
+
+
+async def _enter_once(door: Doorkeeper, gate: Gate, requests: list[Request], number: int) -> float:
     turn = Turn(id=TurnId(f"{number}"), model="m", messages=())
     began = time.perf_counter()
-    record = store.keys.find(secrets[number % LIMITED_KEYS])
-    assert record is not None
-    caller = Caller(record.name, record.id, key_stamp=f"{record.created_at}", kind=Kind.KEY)
+    caller = door.admit(requests[number % LIMITED_KEYS])
     await gate.enter(Job(turn, Sheet(), caller=caller, prompt_chars=4_000))
     gate.headers(caller)
     outcome = Outcome(turn.id, "openai_chat", "m", 0.0, caller, state=TurnState.FINISHED)
